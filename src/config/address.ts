@@ -1,0 +1,40 @@
+/** Where to connect, as people write it: `HOST`, `HOST:PORT`, `HOST:TOKEN`, `HOST:PORT:TOKEN`, IPv6 in brackets. */
+
+import { SealiftError } from '../protocol/errors.ts'
+import { DEFAULT_PORT } from '../protocol/limits.ts'
+
+export interface ConnectAddress {
+  readonly host: string
+  readonly port: number
+  /** As typed; `null` where it is absent. */
+  readonly token: string | null
+}
+
+const HINT = 'an address looks like 192.168.1.20:coral-magnet, host:15820:coral-magnet or [fe80::1]:15820:coral-magnet'
+
+/** @throws SealiftError `usage`; the message repeats the host only, as the rest may be secret */
+export function parseConnectAddress(text: string): ConnectAddress {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]\s]*))(?::(.*))?$/s.exec(text.trim())
+  const host = match?.[1] ?? match?.[2] ?? ''
+  if (match === null || host === '' || host.startsWith('-')) throw new SealiftError('usage', 'this is no address to receive from', { hint: HINT })
+  const rest = match[3]
+  if (rest === undefined) return { host, port: DEFAULT_PORT, token: null }
+  // A port is all digits, and a token never is.
+  const [, portText, token] = /^(\d+)(?::(.*))?$/s.exec(rest) ?? [undefined, undefined, rest]
+  const port = portText === undefined ? DEFAULT_PORT : parsePort(portText, 'the port')
+  if (port === 0) throw new SealiftError('usage', 'nothing can be received from port 0', { hint: HINT })
+  return { host, port, token: token === undefined || token.trim() === '' ? null : token }
+}
+
+/** @returns 0 … 65535 @throws SealiftError `usage` */
+export function parsePort(text: string, setting: string): number {
+  const port = /^\d{1,5}$/.test(text.trim()) ? Number(text) : Number.NaN
+  if (!(port <= 65_535)) throw new SealiftError('usage', `${setting} is no port: ${JSON.stringify(text)}`, { hint: 'ports go from 1 to 65535; 0 takes any free one' })
+  return port
+}
+
+/** `HOST:PORT` with IPv6 in brackets; the default port is left out where `short` is asked for. */
+export function formatAddress(host: string, port: number, short = false): string {
+  const shown = host.includes(':') ? `[${host}]` : host
+  return short && port === DEFAULT_PORT ? shown : `${shown}:${port}`
+}

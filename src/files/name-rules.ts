@@ -1,0 +1,150 @@
+/**
+ * Which names one file system can hold beyond the rules of the manifest: asked of the file system itself, or forced
+ * by `--portable-names` (PROTOCOL 4.1; S-30, S-31, S-32).
+ *
+ * Owns what makes a name unusable or two names the same. What happens then is the plan's business.
+ */
+
+import { MAX_NAME_BYTES } from '../protocol/limits.ts'
+import { KIND_FOLDER } from '../protocol/manifest.ts'
+import type { Manifest } from '../protocol/manifest.ts'
+import { escapeForDisplay } from '../protocol/names.ts'
+import { diskFault, errnoOf } from './disk-faults.ts'
+import type { FileSystem } from './file-system.ts'
+import { nodeFileSystem } from './file-system.ts'
+import { cutToBytes, nextFreeName } from './free-names.ts'
+
+export interface NameRules {
+  /** `A` and `a` are one name, or two Unicode forms of one text are. */
+  readonly folds: boolean
+  /** Names must hold everywhere: no `:`, `\`, control characters, reserved names, trailing dots or spaces. */
+  readonly portable: boolean
+}
+
+/** A file system that holds every name as it is: what Linux has as a rule. */
+export const PLAIN_NAMES: NameRules = { folds: false, portable: false }
+export const PORTABLE_NAMES: NameRules = { folds: true, portable: true }
+
+/** Names that file systems of other kinds refuse or change. */
+const TRIAL_NAMES = ['a:b', 'a\\b', 'a\u0001b', 'a.', 'a ', 'nul']
+
+let trials = 0
+
+/**
+ * Tries out what the file system below a folder can hold, in a private folder that is removed again.
+ * @param folder an existing folder that may be written
+ * @throws SealiftError `disk_full`, `target_read_only`, …
+ */
+export function probeNameRules(folder: string, fs: FileSystem = nodeFileSystem): NameRules {
+  try {
+    const trial = makeTrialFolder(folder, fs)
+    try {
+      const made = TRIAL_NAMES.filter((name) => holdsName(fs, trial, name))
+      const kept = new Set(fs.readdirSync(trial))
+      fs.mkdirSync(`${trial}/\u00e9e`, 0o700)
+      const folds = ['\u00c9E', 'e\u0301e'].some((name) => isThere(fs, `${trial}/${name}`))
+      fs.rmdirSync(`${trial}/\u00e9e`)
+      for (const name of made) fs.rmdirSync(`${trial}/${name}`)
+      return { folds, portable: TRIAL_NAMES.some((name) => !kept.has(name)) }
+    } finally {
+      fs.rmSync(trial, { recursive: true, force: true })
+    }
+  } catch (error) {
+    throw diskFault(error, `cannot write to ${escapeForDisplay(folder)}`)
+  }
+}
+
+/** Named like staging, so that one left by a killed process is removed with stale staging. */
+function makeTrialFolder(folder: string, fs: FileSystem): string {
+  for (;;) {
+    const path = `${folder}/.sealift-names-${process.pid}-${++trials}.part`
+    try {
+      fs.mkdirSync(path, 0o700)
+      return path
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+    }
+  }
+}
+
+function holdsName(fs: FileSystem, folder: string, name: string): boolean {
+  try {
+    fs.mkdirSync(`${folder}/${name}`, 0o700)
+    return true
+  } catch (error) {
+    if (['EINVAL', 'ENOENT', 'EEXIST', 'EILSEQ', 'ENOTDIR', 'EACCES'].includes(errnoOf(error))) return false
+    throw error
+  }
+}
+
+function isThere(fs: FileSystem, path: string): boolean {
+  return fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}
+
+const RESERVED = /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|com[1-9\u00b9\u00b2\u00b3]|lpt[1-9\u00b9\u00b2\u00b3]) *(?:\.|:|$)/i
+// eslint-disable-next-line no-control-regex -- these are what some file systems cannot hold
+const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f"*/:<>?\\|]/
+const FORBIDDEN_ALL = new RegExp(FORBIDDEN.source, 'g')
+
+/** Why one component of a path cannot be held everywhere; `null` where it can. */
+export function portableFault(name: string): string | null {
+  if (FORBIDDEN.test(name)) return 'has a character that not every file system can hold'
+  if (/[. ]$/.test(name)) return 'ends in a dot or a space'
+  if (RESERVED.test(name)) return 'is reserved on Windows'
+  return null
+}
+
+/** Two names with one key are one name where case or Unicode form is folded; JavaScript has no case fold. */
+export function collisionKey(name: string): string {
+  return name.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC')
+}
+
+/** A name near the given one that holds everywhere. */
+export function portableName(name: string): string {
+  let safe = name.replace(FORBIDDEN_ALL, '_').replace(/[. ]+$/, (tail) => '_'.repeat(tail.length))
+  if (RESERVED.test(safe)) safe = `_${safe}`
+  return cutToBytes(safe, MAX_NAME_BYTES)
+}
+
+/** An entry that the file system cannot hold under its name. */
+export interface NameProblem {
+  readonly entry: number
+  /** A name that it can have instead, unlike all beside it. */
+  readonly instead: string
+}
+
+/** Finds the entries whose names cannot be held, each once; nothing and no time where the rules are plain. */
+export function* findNameProblems(manifest: Manifest, rules: NameRules): Generator<NameProblem> {
+  if (!rules.folds && !rules.portable) return
+  // Depth first: the keys used in each folder from a root down to the entry before.
+  const used = new Map<number, Map<string, string>>([[-1, namesIn(manifest, -1)]])
+  for (let entry = 0; entry < manifest.count; entry++) {
+    const parent = manifest.parent(entry)
+    for (const folder of used.keys()) {
+      if (folder > parent) used.delete(folder)
+    }
+    let beside = used.get(parent)
+    if (beside === undefined) used.set(parent, (beside = namesIn(manifest, parent)))
+    const name = manifest.name(entry)
+    const clashes = rules.folds && beside.get(collisionKey(name)) !== name
+    if (!clashes && !(rules.portable && portableFault(name) !== null)) continue
+    const siblings = beside
+    const isTaken = (candidate: string): boolean => siblings.has(collisionKey(candidate))
+    const wanted = portableName(name)
+    const instead = isTaken(wanted) ? nextFreeName(wanted, manifest.kind(entry) !== KIND_FOLDER, isTaken) : wanted
+    siblings.set(collisionKey(instead), instead)
+    yield { entry, instead }
+  }
+}
+
+/** Keys of the names in a folder, each with the first name that has it: that one keeps its name. */
+function namesIn(manifest: Manifest, folder: number): Map<string, string> {
+  const names = new Map<string, string>()
+  const end = folder < 0 ? manifest.count : manifest.subtreeEnd(folder)
+  for (let entry = folder + 1; entry < end; entry = manifest.subtreeEnd(entry)) {
+    const name = manifest.name(entry)
+    const key = collisionKey(name)
+    if (!names.has(key)) names.set(key, name)
+  }
+  return names
+}

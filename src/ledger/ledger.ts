@@ -1,0 +1,74 @@
+/**
+ * The ledger: the durable record of transfers, in one SQLite file. This is the door to it; each idea has a file of its
+ * own (transfers, manifest, progress, resume keys, publish intents, locks).
+ *
+ * Several processes of one user share a ledger. It does not know how bytes come or where they lie.
+ */
+
+import { readBootId } from './boot-id.ts'
+import { Database, type DatabaseOptions } from './database.ts'
+import { ManifestStore } from './manifest-store.ts'
+import { Progress } from './progress.ts'
+import { PublishIntents } from './publish-intents.ts'
+import { ResumeKeys } from './resume-keys.ts'
+import { acquireTransferLock, locksFolder, type TransferLock } from './transfer-lock.ts'
+import { type Role, Transfers } from './transfers.ts'
+
+export interface LedgerOptions extends DatabaseOptions {
+  /** Absolute path of the ledger file, as `ledgerPath` gives it. */
+  readonly path: string
+  readonly now?: () => Date
+  /** Names the present run of the machine; read from the system by default. */
+  readonly bootId?: string
+}
+
+export class Ledger {
+  readonly transfers: Transfers
+  readonly manifests: ManifestStore
+  readonly resumeKeys: ResumeKeys
+  readonly publishIntents: PublishIntents
+  readonly #database: Database
+  readonly #bootId: string
+  readonly #randomJitter: (() => number) | undefined
+
+  /** @param database owned by the ledger from now on */
+  constructor(database: Database, options: LedgerOptions) {
+    const nowMs = (): number => (options.now?.() ?? new Date()).getTime()
+    this.#database = database
+    this.#bootId = options.bootId ?? readBootId()
+    this.#randomJitter = options.randomJitter
+    this.transfers = new Transfers(database, this.#bootId, nowMs)
+    this.manifests = new ManifestStore(database)
+    this.resumeKeys = new ResumeKeys(database, nowMs)
+    this.publishIntents = new PublishIntents(database)
+  }
+
+  /** Absolute path of the ledger file. */
+  get path(): string {
+    return this.#database.path
+  }
+
+  /** What is safe of a transfer and the states of its entries; to be had under the transfer's lock only. */
+  async openProgress(transfer: number, entryCount: number): Promise<Progress> {
+    return Progress.open(this.#database, transfer, this.#bootId, entryCount)
+  }
+
+  /** @throws SealiftError `transfer_busy` where another process works on the transfer in this role */
+  async lock(id: string, role: Role): Promise<TransferLock> {
+    return acquireTransferLock(locksFolder(this.path), id, role, this.#randomJitter)
+  }
+
+  /** Commits all that is queued and closes the file; further calls fail with `ledger_unavailable`. */
+  async close(): Promise<void> {
+    await this.#database.close()
+  }
+}
+
+/**
+ * Opens the ledger; makes it (0600, in a folder 0700) where it is missing.
+ * @throws SealiftError `ledger_unavailable` where it cannot be opened or is open to others, `ledger_corrupt`,
+ *   `ledger_newer`
+ */
+export async function openLedger(options: LedgerOptions): Promise<Ledger> {
+  return new Ledger(await Database.open(options.path, options), options)
+}

@@ -1,0 +1,95 @@
+/**
+ * Files that only their owner may see: created 0600 in a folder 0700, and refused when they are anything else
+ * (S-55). SQLite would create 0644 by itself; its -wal and -shm take the mode of the database.
+ *
+ * Never opens a file that exists: closing any descriptor of a file drops all POSIX locks that this process holds on
+ * it, also those of an SQLite connection (fcntl(2); "How to corrupt an SQLite database file", 2.2).
+ */
+
+import { closeSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { SealiftError } from '../protocol/errors.ts'
+
+/** Which file it is, as far as the system can say. */
+export interface FileIdentity {
+  readonly dev: bigint
+  readonly ino: bigint
+  /** Tells a file from a later one that got the same inode number. */
+  readonly birthtimeNs: bigint
+}
+
+export function isSameFile(a: FileIdentity | null, b: FileIdentity | null): boolean {
+  return a !== null && b !== null && a.ino === b.ino && a.dev === b.dev && a.birthtimeNs === b.birthtimeNs
+}
+
+/** The file at `path`, not followed where it is a link; `null` where there is none. */
+export function identifyFile(path: string): FileIdentity | null {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null
+}
+
+/**
+ * Makes the folder (0700) where it is missing.
+ * @throws SealiftError `ledger_unavailable` where it cannot be made, or where others could replace what is in it
+ */
+export function preparePrivateFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw unavailable(`the folder of the ledger cannot be made: ${folder}`, error)
+  }
+  if (process.platform === 'win32') return
+  const found = statSync(folder)
+  const writableByOthers = (found.mode & 0o022) !== 0
+  const sticky = (found.mode & 0o1000) !== 0
+  if (writableByOthers && !sticky) {
+    throw new SealiftError('ledger_unavailable', `others may write in the folder of the ledger: ${folder}`, {
+      hint: `Take that from them (chmod go-w '${folder}'), or choose another place with DB_PATH.`,
+    })
+  }
+}
+
+/**
+ * Makes the file (empty, 0600) where it is missing, and its folder; checks it where it is there.
+ * @throws SealiftError `ledger_unavailable` where it cannot be made, is no regular file of this user with one name,
+ *   or is open to others
+ */
+export function preparePrivateFile(path: string): FileIdentity {
+  preparePrivateFolder(dirname(path))
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw unavailable(`the ledger cannot be made: ${path}`, error)
+  }
+  const identity = checkPrivateFile(path)
+  if (identity === null) throw unavailable(`the ledger disappeared while it was opened: ${path}`)
+  return identity
+}
+
+/** @returns `null` where there is no such file. @throws SealiftError `ledger_unavailable`, as {@link preparePrivateFile} */
+export function checkPrivateFile(path: string): FileIdentity | null {
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  if (found === undefined) return null
+  if (!found.isFile()) throw unavailable(`not a regular file, as the ledger has to be: ${path}`)
+  if (process.platform === 'win32') return found
+  if (found.nlink > 1n) throw unavailable(`the ledger must have one name only, this one has ${found.nlink}: ${path}`)
+  if (process.geteuid !== undefined && found.uid !== BigInt(process.geteuid())) {
+    throw unavailable(`the ledger belongs to another user: ${path}`)
+  }
+  if ((found.mode & 0o077n) !== 0n) {
+    throw new SealiftError('ledger_unavailable', `others may read or write the ledger: ${path}`, {
+      hint: `It holds keys that let a peer come back. Close it (chmod 600 '${path}') if you trust what is in it.`,
+    })
+  }
+  return found
+}
+
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
+
+function unavailable(message: string, cause?: unknown): SealiftError {
+  return new SealiftError('ledger_unavailable', message, {
+    cause,
+    hint: 'Choose another place with DB_PATH, or make this one usable.',
+  })
+}

@@ -1,0 +1,71 @@
+/**
+ * Which message may follow which (protocol.md, "Conversation"): a table, the same for both ends.
+ *
+ * The conversation has one state at any time. The table says, for each state and each speaker, what may be said and
+ * which state that leads to. PING, PONG and CLOSE may be said by either side in every state but `closed`.
+ * Knows neither sockets nor files, and not which end it runs on.
+ */
+
+import { SealiftError } from './errors.ts'
+import type { Message, MessageName } from './messages.ts'
+
+export type Role = 'sender' | 'receiver'
+
+export type ConversationState =
+  'greeting' | 'offering' | 'listing' | 'deciding' | 'surveying' | 'moving' | 'ending' | 'closed'
+
+/** Messages, with the last page of a listing told apart, because it moves the conversation on. */
+export type Utterance = MessageName | 'manifestLast' | 'safeLast' | 'offerKnown'
+
+type Moves = Partial<Record<Utterance, ConversationState>>
+
+export const CONVERSATION: Readonly<Record<ConversationState, Readonly<Record<Role, Moves>>>> = {
+  greeting: { sender: {}, receiver: { hello: 'offering' } },
+  offering: { sender: { offer: 'listing', offerKnown: 'deciding' }, receiver: {} },
+  listing: { sender: { manifest: 'listing', manifestLast: 'deciding' }, receiver: {} },
+  deciding: { sender: {}, receiver: { accept: 'surveying', reject: 'ending' } },
+  surveying: { sender: {}, receiver: { states: 'surveying', safe: 'surveying', safeLast: 'moving' } },
+  moving: {
+    sender: { chunk: 'moving', digests: 'moving', entryFailed: 'moving', entryEnd: 'moving' },
+    receiver: { ack: 'moving', nack: 'moving', states: 'moving', done: 'ending' },
+  },
+  // What the sender had under way when DONE or REJECT left the receiver may still arrive.
+  ending: { sender: { chunk: 'ending', digests: 'ending', entryFailed: 'ending', entryEnd: 'ending' }, receiver: {} },
+  closed: { sender: {}, receiver: {} },
+}
+
+function utteranceOf(message: Message): Utterance {
+  if (message.type === 'manifest' && message.last) return 'manifestLast'
+  if (message.type === 'safe' && message.last) return 'safeLast'
+  if (message.type === 'offer' && !message.offer.manifestFollows) return 'offerKnown'
+  return message.type
+}
+
+/** Follows one conversation and refuses what may not be said. */
+export class Conversation {
+  #state: ConversationState = 'greeting'
+  readonly #closed: Record<Role, boolean> = { sender: false, receiver: false }
+
+  get state(): ConversationState {
+    return this.#state
+  }
+
+  /**
+   * Takes note of a message, sent or received.
+   * @throws SealiftError `protocol_violation` where this speaker may not say it now
+   */
+  said(by: Role, message: Message): void {
+    if (this.#closed[by]) throw new SealiftError('protocol_violation', 'a message after the final record')
+    if (message.type === 'ping' || message.type === 'pong') return
+    if (message.type === 'close') {
+      this.#closed[by] = true
+      if (this.#closed.sender && this.#closed.receiver) this.#state = 'closed'
+      return
+    }
+    const next = CONVERSATION[this.#state][by][utteranceOf(message)]
+    if (next === undefined) {
+      throw new SealiftError('protocol_violation', `the ${by} said ${message.type} while ${this.#state}`)
+    }
+    this.#state = next
+  }
+}

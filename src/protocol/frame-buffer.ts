@@ -1,0 +1,73 @@
+/**
+ * One buffer into which a carrier writes and from which whole frames are taken where they lie: no copy of its own
+ * between the socket and the cipher. A frame that would not fit behind the last one is moved to the front first.
+ *
+ * Small until keys are confirmed, so that strangers cost little memory; then it grows once.
+ */
+
+export class FrameBuffer {
+  #bytes: Uint8Array
+  #start = 0
+  #end = 0
+
+  /** @param capacity bytes; at least the largest frame */
+  constructor(capacity: number) {
+    this.#bytes = new Uint8Array(capacity)
+  }
+
+  /** Bytes that wait to be taken. */
+  get length(): number {
+    return this.#end - this.#start
+  }
+
+  /** Makes the buffer larger and keeps what waits. */
+  grow(capacity: number): void {
+    if (capacity <= this.#bytes.length) return
+    const grown = new Uint8Array(capacity)
+    grown.set(this.#bytes.subarray(this.#start, this.#end))
+    this.#end -= this.#start
+    this.#start = 0
+    this.#bytes = grown
+  }
+
+  /** Room behind what waits; views from `take` are void from here on. Empty only when a whole buffer of bytes waits. */
+  space(): Uint8Array {
+    if (this.#start === this.#end) {
+      this.#start = 0
+      this.#end = 0
+    } else if (this.#start > 0 && this.#bytes.length - this.#end < this.#bytes.length / 4) {
+      this.#bytes.copyWithin(0, this.#start, this.#end)
+      this.#end -= this.#start
+      this.#start = 0
+    }
+    return this.#bytes.subarray(this.#end)
+  }
+
+  /** So many bytes of the room were written. */
+  advance(bytes: number): void {
+    this.#end += bytes
+  }
+
+  /** The big-endian word in front, not taken; `null` where fewer than 4 bytes wait. */
+  peekU32(): number | null {
+    if (this.length < 4) return null
+    const at = this.#start
+    const bytes = this.#bytes
+    return (
+      (bytes[at] as number) * 0x100_0000 +
+      (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number))
+    )
+  }
+
+  /** The first bytes without taking them; `null` where fewer wait. A view, valid until `space`. */
+  peek(bytes: number): Uint8Array | null {
+    return this.length < bytes ? null : this.#bytes.subarray(this.#start, this.#start + bytes)
+  }
+
+  /** Takes the first bytes; `null` where fewer wait. A view, valid until `space`. */
+  take(bytes: number): Uint8Array | null {
+    const view = this.peek(bytes)
+    if (view !== null) this.#start += bytes
+    return view
+  }
+}

@@ -1,0 +1,257 @@
+/**
+ * The responder's half of the handshake: the side that listens.
+ *
+ * A pure, synchronous state machine. It sends no MAC before it has verified the initiator's, so a run that breaks off
+ * teaches nothing (PROTOCOL 1.9). Counting guesses, burning the token and committing the resume key are the driver's,
+ * at the two places that {@link ResponderStep} leaves for it.
+ */
+
+import type { CipherName, CryptoPort, KeyPair } from './crypto-port.ts'
+import { cpaceGenerator } from './cpace.ts'
+import { SealiftError } from './errors.ts'
+import {
+  FRAME_HEADER_BYTES,
+  PROTOCOL_VERSION,
+  decodeAbort,
+  decodeConfirm,
+  decodeInit,
+  encodeAbort,
+  encodeFrame,
+  encodeResp,
+} from './handshake-messages.ts'
+import type { FrameKind, InitMessage, Suite } from './handshake-messages.ts'
+import {
+  HeldSecrets,
+  allowedCiphers,
+  allowedKem,
+  cpaceSecret,
+  handshakeContext,
+  initiatorMac,
+  refuseReflection,
+  responderMac,
+  resumeSecret,
+  sessionSecrets,
+} from './handshake.ts'
+import type { Agreement, HandshakeParameters, ResumeCredential, SessionSecrets } from './handshake.ts'
+import { deriveKeys } from './key-schedule.ts'
+
+export interface ResponderParameters extends HandshakeParameters {
+  /**
+   * The normalised token or stretched password, borrowed for the call and asked for at most once. `null` where it is
+   * spent or burned: the run then goes on with a random one, looks like any other, and fails.
+   */
+  password(): Uint8Array | null
+  /**
+   * The resume key behind an id that this side serves, or `null`; borrowed for the call. Asked in the order of INIT
+   * until one is found.
+   */
+  findResumeKey(id: Uint8Array): Uint8Array | null
+}
+
+export type Verdict =
+  | {
+      readonly ok: true
+      /** CONFIRM_R, to be sent once the resume key is committed and, after `cpace`, the token burned. */
+      readonly confirm: Uint8Array
+      readonly secrets: SessionSecrets
+    }
+  | {
+      readonly ok: false
+      /** ABORT, the same for a wrong token, a spent one and a wrong key. */
+      readonly abort: Uint8Array
+    }
+
+/** What is to be done with what a message led to. */
+export type ResponderStep =
+  | {
+      /** RESP. */
+      readonly send: Uint8Array
+      readonly verify: null
+    }
+  | {
+      readonly send: null
+      /**
+       * Compares the initiator's MAC, once. Under `cpace` the guess must be counted, and that committed, before.
+       * @throws SealiftError `protocol_violation` when called twice or after `destroy`
+       */
+      readonly verify: () => Verdict
+    }
+
+/** What RESP is built of, per suite. */
+interface Choice {
+  readonly suite: Suite
+  readonly own: KeyPair
+  readonly peerShare: Uint8Array
+  readonly resumed: ResumeCredential | null
+  readonly resumeIndex: number | null
+}
+
+export class ResponderHandshake {
+  readonly #parameters: ResponderParameters
+  readonly #crypto: CryptoPort
+  readonly #secrets = new HeldSecrets()
+  #state: 'new' | 'resp sent' | 'to verify' | 'ended' = 'new'
+  #agreement: Agreement | null = null
+  #suite: Suite | null = null
+
+  constructor(parameters: ResponderParameters) {
+    this.#parameters = parameters
+    this.#crypto = parameters.crypto
+  }
+
+  /** The suite that this side chose; `null` before INIT. Only `cpace` is a guess at the token. */
+  get suite(): Suite | null {
+    return this.#suite
+  }
+
+  /**
+   * Takes INIT, CONFIRM_I or ABORT. Whatever is thrown ends the machine; the driver sends its code as ABORT.
+   *
+   * @param body borrowed for the call
+   * @throws SealiftError `version_mismatch` where nothing is shared; `policy_refused` for another purpose;
+   *   `auth_failed` where only keys are offered and none is known; `protocol_violation` for anything out of order or
+   *   malformed; what the peer says in an ABORT
+   */
+  receive(kind: FrameKind, body: Uint8Array): ResponderStep {
+    try {
+      if (kind === 'ABORT' && this.#state !== 'ended') throw decodeAbort(body)
+      if (kind === 'INIT' && this.#state === 'new') return { send: this.#takeInit(body), verify: null }
+      if (kind === 'CONFIRM_I' && this.#state === 'resp sent') return { send: null, verify: this.#takeConfirm(body) }
+      throw new SealiftError('protocol_violation', 'a handshake message out of order')
+    } catch (error) {
+      this.destroy()
+      throw error
+    }
+  }
+
+  /** Zeroes what the machine holds; what it handed out stays. May be called at any time, and twice. */
+  destroy(): void {
+    this.#secrets.wipe()
+    this.#agreement = null
+    this.#state = 'ended'
+  }
+
+  #takeInit(body: Uint8Array): Uint8Array {
+    const init = encodeFrame('INIT', body)
+    const message = decodeInit(init.subarray(FRAME_HEADER_BYTES))
+    if (!message.versions.includes(PROTOCOL_VERSION) || message.suites.length === 0) {
+      throw new SealiftError(
+        'version_mismatch',
+        'the other side offers no protocol version or suite that is known here',
+      )
+    }
+    if (message.purpose !== this.#parameters.purpose) {
+      throw new SealiftError(
+        'policy_refused',
+        `the other side wants a ${message.purpose} transfer, this one is ${this.#parameters.purpose}`,
+      )
+    }
+    const cipher = chooseCipher(allowedCiphers(this.#parameters), message.ciphers)
+    const kem = this.#encapsulate(message.kemPublicKey)
+    const choice = this.#chooseSuite(message)
+    const { suite, own, peerShare, resumed, resumeIndex } = choice
+    refuseReflection(this.#crypto, own.publicKey, peerShare)
+    const kemCiphertext = kem?.ciphertext ?? null
+    const respBody = encodeResp({
+      version: PROTOCOL_VERSION,
+      suite,
+      cipher,
+      kemCiphertext,
+      resumeIndex,
+      share: own.publicKey,
+    })
+    const resp = encodeFrame('RESP', respBody)
+    const suiteSecret = this.#secrets.hold(
+      resumed === null
+        ? cpaceSecret(this.#crypto, message.sessionId, own.privateKey, peerShare, init, resp)
+        : resumeSecret(this.#crypto, own.privateKey, peerShare, resumed.key),
+    )
+    const transcript = [handshakeContext(this.#parameters), init, resp]
+    const keys = this.#secrets.holdKeys(deriveKeys(this.#crypto, transcript, suiteSecret, kem?.secret ?? null))
+    this.#agreement = { suite, cipher, kem: kem !== null, join: message.join, resumed, transcript, keys }
+    this.#suite = suite
+    this.#state = 'resp sent'
+    return resp.slice()
+  }
+
+  #chooseSuite(message: InitMessage): Choice {
+    const { resumeIds, resumeShare, cpaceShare } = message
+    for (const [resumeIndex, id] of resumeIds.entries()) {
+      const key = this.#parameters.findResumeKey(id.slice())
+      if (key === null || resumeShare === null) continue
+      const own = this.#crypto.x25519Generate()
+      this.#secrets.hold(own.privateKey)
+      return {
+        suite: 'resume',
+        own,
+        peerShare: resumeShare,
+        resumed: { id, key: this.#secrets.hold(key.slice()) },
+        resumeIndex,
+      }
+    }
+    // There is no session to join that was never met before.
+    if (cpaceShare === null || message.join)
+      throw new SealiftError('auth_failed', 'none of the offered resume keys is known here')
+    return {
+      suite: 'cpace',
+      own: this.#cpacePair(message.sessionId),
+      peerShare: cpaceShare,
+      resumed: null,
+      resumeIndex: null,
+    }
+  }
+
+  #cpacePair(sessionId: Uint8Array): KeyPair {
+    const context = handshakeContext(this.#parameters)
+    const password = this.#parameters.password() ?? this.#secrets.hold(this.#crypto.randomBytes(32))
+    const generator = cpaceGenerator(this.#crypto, password, context, sessionId)
+    const privateKey = this.#secrets.hold(this.#crypto.randomBytes(32))
+    const publicKey = this.#crypto.x25519(privateKey, generator)
+    generator.fill(0)
+    return { publicKey, privateKey }
+  }
+
+  #encapsulate(publicKey: Uint8Array | null): { readonly ciphertext: Uint8Array; readonly secret: Uint8Array } | null {
+    const kem = allowedKem(this.#parameters)
+    if (kem === null || publicKey === null) return null
+    const result = kem.encapsulate(publicKey)
+    this.#secrets.hold(result.secret)
+    return result
+  }
+
+  #takeConfirm(body: Uint8Array): () => Verdict {
+    const confirm = encodeFrame('CONFIRM_I', decodeConfirm(body))
+    this.#state = 'to verify'
+    return () => this.#verify(confirm)
+  }
+
+  #verify(confirm: Uint8Array): Verdict {
+    const agreement = this.#agreement
+    if (this.#state !== 'to verify' || agreement === null) {
+      throw new SealiftError('protocol_violation', 'a confirmation is compared once')
+    }
+    const expected = initiatorMac(this.#crypto, agreement)
+    const ok = this.#crypto.equal(confirm.subarray(FRAME_HEADER_BYTES), expected)
+    expected.fill(0)
+    try {
+      if (!ok) return { ok, abort: encodeAbort('auth_failed') }
+      const answer = encodeFrame('CONFIRM_R', responderMac(this.#crypto, agreement, confirm))
+      return { ok, confirm: answer, secrets: sessionSecrets('responder', agreement) }
+    } finally {
+      this.destroy()
+    }
+  }
+}
+
+/**
+ * Where both prefer the same cipher, that one. Where they differ, one of them has no instructions for AES and would be
+ * the slower end by far, while ChaCha20 is fast on both.
+ */
+function chooseCipher(own: readonly CipherName[], offered: readonly CipherName[]): CipherName {
+  const shared = own.filter((cipher) => offered.includes(cipher))
+  const first = shared[0]
+  if (first === undefined) throw new SealiftError('version_mismatch', 'the two sides share no cipher')
+  return first !== offered.find((cipher) => own.includes(cipher)) && shared.includes('chacha20-poly1305')
+    ? 'chacha20-poly1305'
+    : first
+}

@@ -1,0 +1,68 @@
+/**
+ * Which names and link targets a manifest may hold, whoever wrote it (PROTOCOL 4.1, 4.5; S-30, S-33).
+ *
+ * Pure rules on bytes. What one file system cannot hold besides is the business of `files/`.
+ */
+
+import { decodeUtf8 } from './bytes.ts'
+import { MAX_LINK_TARGET_BYTES, MAX_NAME_BYTES } from './limits.ts'
+
+const DOT = 0x2e
+const SLASH = 0x2f
+
+/**
+ * Why one component of a path may not be in a manifest; `null` where it may.
+ * @param name the component's bytes, without separators
+ */
+export function nameFault(name: Uint8Array): string | null {
+  if (name.length === 0) return 'an empty name'
+  if (name.length > MAX_NAME_BYTES) return `a name over ${MAX_NAME_BYTES} bytes`
+  if (name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT))) return 'a name that is a dot path'
+  for (const byte of name) {
+    if (byte === 0) return 'a name with a NUL'
+    if (byte === SLASH) return 'a name with a separator'
+  }
+  if (decodeUtf8(name) === null) return 'a name that is not UTF-8'
+  return null
+}
+
+/**
+ * Why a link may not be kept; `null` where it surely stays inside its root.
+ *
+ * `..` is taken only in front: folders above a link are real folders of the manifest, so climbing from there is
+ * known; behind another name it would climb from wherever that name leads (`x -> .`, `x/..` leaves the root).
+ *
+ * @param target the link's text
+ * @param depth folders between the link and its root: 0 for a link directly in the root folder
+ */
+export function linkFault(target: string, depth: number): string | null {
+  if (target.length === 0) return 'an empty link'
+  if (target.includes('\0')) return 'a link with a NUL'
+  if (new TextEncoder().encode(target).length > MAX_LINK_TARGET_BYTES) return `a link over ${MAX_LINK_TARGET_BYTES} bytes`
+  if (target.startsWith('/')) return 'an absolute link'
+  let climbs = 0
+  let named = false
+  for (const part of target.split('/')) {
+    if (part === '' || part === '.') continue
+    if (part !== '..') {
+      named = true
+      continue
+    }
+    if (named) return 'a link that climbs behind a name'
+    climbs++
+  }
+  return climbs > depth ? 'a link out of its root' : null
+}
+
+/** Anything that came from elsewhere, made safe to show: control, direction and invisible characters as escapes. */
+export function escapeForDisplay(text: string): string {
+  return text.replace(UNSAFE_TO_SHOW, (found) => {
+    const code = found.codePointAt(0) as number
+    if (found === '\\') return '\\\\'
+    return code <= 0xff ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
+  })
+}
+
+const UNSAFE_TO_SHOW =
+  // eslint-disable-next-line no-control-regex -- these are what must not reach a terminal
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff\\]|[\u{e0000}-\u{e0fff}]/gu

@@ -1,0 +1,129 @@
+/**
+ * The initiator's way in: dials, proves that it knows the token or an old key, and comes back with a session.
+ *
+ * Owns how often the token may be tried (at most 3 confirmations in a process, none after a confirmed session) and
+ * which failures are worth another try at once (PROTOCOL 1.6, 1.9). Knows no files.
+ */
+
+import type { ByteStream } from '../carriers/carrier.ts'
+import type { Role } from '../protocol/conversation.ts'
+import type { CryptoPort } from '../protocol/crypto-port.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import type { ResumeCredential } from '../protocol/handshake.ts'
+import { InitiatorHandshake } from '../protocol/handshake-initiator.ts'
+import type { Purpose, Suite } from '../protocol/handshake-messages.ts'
+import { HANDSHAKE_TIMEOUT_MS, MAX_INITIATOR_CONFIRMATIONS } from '../protocol/limits.ts'
+import type { Clock } from './clock.ts'
+import { FrameReader } from './frame-reader.ts'
+import { Inbox } from './inbox.ts'
+import { Session } from './session.ts'
+
+export interface DialerOptions {
+  readonly crypto: CryptoPort
+  readonly clock: Clock
+  readonly purpose: Purpose
+  readonly role: Role
+  /** Opens a connection. @throws SealiftError `connect_failed`, `host_unknown` */
+  dial(signal: AbortSignal): Promise<ByteStream>
+  /** The normalised token; `null` to come back by key only. Borrowed for the life of the dialer. */
+  readonly token: Uint8Array | null
+  /** Keys to offer, the newest first, as the ledger has them now. */
+  resumeKeys(): readonly ResumeCredential[]
+  /** Makes the key durable before the confirmation that creates it goes out. */
+  commit(pending: ResumeCredential, suite: Suite): Promise<void>
+  /** The peer confirmed too. */
+  confirmed(resumeId: Uint8Array, suite: Suite): Promise<void>
+}
+
+export interface DialledSession {
+  readonly session: Session
+  readonly suite: Suite
+  readonly resumeId: Uint8Array
+}
+
+export class Dialer {
+  readonly #options: DialerOptions
+  #confirmations = 0
+  #tokenUsed = false
+
+  constructor(options: DialerOptions) {
+    this.#options = options
+  }
+
+  /**
+   * One way in. A `resume` that the responder does not confirm is tried once more with the token alone.
+   * @throws SealiftError of the carrier, `auth_failed`, `not_sealift`, `version_mismatch`, `connection_lost`, or the signal's reason
+   */
+  async connect(signal: AbortSignal): Promise<DialledSession> {
+    const keys = this.#options.resumeKeys()
+    const token = this.#token()
+    if (keys.length === 0 && token === null) {
+      throw new SealiftError('auth_failed', 'the token was tried as often as it may be', {
+        hint: 'start the sender again and use its new token',
+      })
+    }
+    const attempt = { suite: null as Suite | null }
+    try {
+      return await this.#handshake(keys, token, attempt, signal)
+    } catch (thrown) {
+      const error = toSealiftError(thrown)
+      const again = error.code === 'auth_failed' && attempt.suite === 'resume' && token !== null
+      if (!again) throw thrown
+      return this.#handshake([], token, attempt, signal)
+    }
+  }
+
+  #token(): Uint8Array | null {
+    return this.#tokenUsed || this.#confirmations >= MAX_INITIATOR_CONFIRMATIONS ? null : this.#options.token
+  }
+
+  async #handshake(
+    resumeKeys: readonly ResumeCredential[],
+    token: Uint8Array | null,
+    attempt: { suite: Suite | null },
+    signal: AbortSignal,
+  ): Promise<DialledSession> {
+    const { crypto, clock, purpose, role } = this.#options
+    const stream = await this.#options.dial(signal)
+    const inbox = new Inbox(stream)
+    const frames = new FrameReader(inbox)
+    const stop = (): void => frames.abort(toSealiftError(signal.reason))
+    signal.addEventListener('abort', stop, { once: true })
+    const cancel = clock.after(HANDSHAKE_TIMEOUT_MS, () =>
+      frames.abort(new SealiftError('peer_silent', 'the other side accepted the connection and then said nothing')),
+    )
+    const handshake = new InitiatorHandshake({
+      crypto,
+      purpose,
+      channelBinding: new Uint8Array(),
+      token,
+      resumeKeys,
+      join: false,
+    })
+    try {
+      if (signal.aborted) throw signal.reason as Error
+      await stream.write([handshake.start()])
+      const resp = await frames.next()
+      const confirm = handshake.receive(resp.kind, resp.body)
+      attempt.suite = handshake.suite
+      if (confirm.send === null || handshake.suite === null) throw new SealiftError('protocol_violation', 'a handshake message out of order')
+      await this.#options.commit(confirm.pending, handshake.suite)
+      if (handshake.suite === 'cpace') this.#confirmations++
+      await stream.write([confirm.send])
+      const answer = await frames.next()
+      const { done } = handshake.receive(answer.kind, answer.body)
+      if (done === null) throw new SealiftError('protocol_violation', 'a handshake message out of order')
+      this.#tokenUsed = true
+      await this.#options.confirmed(done.resumeId, done.suite)
+      const session = new Session({ stream, inbox, crypto, secrets: done, role, clock })
+      return { session, suite: done.suite, resumeId: done.resumeId }
+    } catch (error) {
+      stream.destroy()
+      throw error
+    } finally {
+      cancel()
+      signal.removeEventListener('abort', stop)
+      handshake.destroy()
+    }
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * What a transfer tells whoever runs it: the events of the command line's `--json`, as a typed union.
+ *
+ * Owns the names and fields, which are a contract (docs/cli.md), and the queue that an iterating caller reads from.
+ */
+
+import type { ErrorCode } from '../protocol/errors.ts'
+
+export interface ListeningEvent {
+  readonly event: 'listening'
+  /** `null` for a server. */
+  readonly transferId: string | null
+  readonly address: string
+  readonly port: number
+  /** `null` where keys are asked for. */
+  readonly token: string | null
+  /** `ADDRESS:PORT:TOKEN`: what the other side connects to. */
+  readonly connect: string
+  readonly files: number
+  /** `null` while unknown. */
+  readonly bytes: number | null
+}
+
+export interface ConnectedEvent {
+  readonly event: 'connected'
+  readonly transferId: string | null
+  readonly peer: string
+  /** `cpace` or `resume`, with `+mlkem768` behind it where the hybrid took part. */
+  readonly suite: string
+  readonly cipher: string
+}
+
+export interface RefusedEvent {
+  readonly event: 'refused'
+  readonly peer: string
+  readonly code: ErrorCode
+  /** ISO 8601, where the refusal ends by itself. */
+  readonly until: string | null
+}
+
+export interface ExcludedEvent {
+  readonly event: 'excluded'
+  readonly path: string
+  readonly files: number
+  readonly bytes: number
+  readonly reason: string
+}
+
+export interface WarningEvent {
+  readonly event: 'warning'
+  readonly code: string
+  readonly message: string
+}
+
+export interface ProgressEvent {
+  readonly event: 'progress'
+  readonly transferId: string
+  /** Safe at the receiver, acknowledged. */
+  readonly bytesDone: number
+  readonly bytesTotal: number | null
+  readonly filesDone: number
+  readonly filesTotal: number | null
+  readonly bytesPerSecond: number
+}
+
+export interface FileEvent {
+  readonly event: 'file'
+  readonly transferId: string
+  /** As in the manifest, `tree/a/b.txt`. */
+  readonly path: string
+  readonly sizeBytes: number | null
+  /** Hex; `null` where the file was not read. */
+  readonly sha256: string | null
+  readonly status: 'ok' | 'failed' | 'skipped'
+  /** Path in the output folder; `null` at the sender, and where nothing was saved. */
+  readonly savedAs: string | null
+}
+
+export interface DoneEvent {
+  readonly event: 'done'
+  readonly transferId: string
+  readonly files: number
+  /** Content of the transfer. */
+  readonly bytes: number
+  /** Both directions, all sessions of this process. */
+  readonly bytesOnWire: number
+  /** Content that was safe already when this process's first session began. */
+  readonly resumedBytes: number
+  /** From acceptance to the end. */
+  readonly seconds: number
+  readonly bytesPerSecond: number
+}
+
+/** Everything but the end: what `for await` gives. */
+export type TransferEvent =
+  | ListeningEvent
+  | ConnectedEvent
+  | RefusedEvent
+  | ExcludedEvent
+  | WarningEvent
+  | ProgressEvent
+  | FileEvent
+  | DoneEvent
+
+/** Events, queued for one reader. Progress that nobody has read yet is replaced, so the queue stays small. */
+export class EventQueue implements AsyncIterable<TransferEvent> {
+  #events: TransferEvent[] = []
+  #ended = false
+  #wake: (() => void) | null = null
+
+  push(event: TransferEvent): void {
+    if (this.#ended) return
+    const last = this.#events.length - 1
+    if (event.event === 'progress' && this.#events[last]?.event === 'progress') this.#events[last] = event
+    else this.#events.push(event)
+    this.#wake?.()
+  }
+
+  /** No event comes after this; what is queued can still be read. */
+  end(): void {
+    this.#ended = true
+    this.#wake?.()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<TransferEvent, undefined> {
+    for (;;) {
+      const events = this.#events
+      this.#events = []
+      yield* events
+      if (this.#events.length > 0) continue
+      if (this.#ended) return
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+      this.#wake = null
+    }
+  }
+}

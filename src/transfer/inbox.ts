@@ -1,0 +1,71 @@
+/**
+ * Where a stream's bytes arrive: one buffer, first read by the handshake, then by the session.
+ *
+ * Owns the buffer and who reads it now. Knows neither frames nor records.
+ */
+
+import type { ByteSink, ByteStream } from '../carriers/carrier.ts'
+import type { SealiftError } from '../protocol/errors.ts'
+import { FrameBuffer } from '../protocol/frame-buffer.ts'
+import { MAX_HANDSHAKE_BYTES, MAX_RECORD_BYTES } from '../protocol/limits.ts'
+
+/** Reads what has arrived. */
+export interface InboxReader {
+  /** Bytes came. @returns whether more may come now */
+  arrived(): boolean
+  /** Nothing more will come. */
+  ended(error: SealiftError | null): void
+}
+
+const HANDSHAKE_BUFFER_BYTES = 2 * (MAX_HANDSHAKE_BYTES + 8)
+/** Room for two whole records, so that a record is moved in memory once in a while, not each time. */
+const SESSION_BUFFER_BYTES = 2 * (MAX_RECORD_BYTES + 4)
+
+export class Inbox implements ByteSink {
+  readonly frames = new FrameBuffer(HANDSHAKE_BUFFER_BYTES)
+  readonly #stream: ByteStream
+  #reader: InboxReader | null = null
+  #end: { error: SealiftError | null } | null = null
+  #receivedBytes = 0
+
+  /** Starts the stream. */
+  constructor(stream: ByteStream) {
+    this.#stream = stream
+    stream.start(this)
+  }
+
+  /** All bytes that ever arrived. */
+  get receivedBytes(): number {
+    return this.#receivedBytes
+  }
+
+  /** Makes room for records; called once keys are confirmed. */
+  growForRecords(): void {
+    this.frames.grow(SESSION_BUFFER_BYTES)
+  }
+
+  /** Hands what has arrived and will arrive to a reader, instead of the one before. */
+  readBy(reader: InboxReader | null): void {
+    this.#reader = reader
+    if (reader === null) return
+    const goOn = reader.arrived()
+    if (this.#end !== null) reader.ended(this.#end.error)
+    else if (goOn) this.#stream.resume()
+  }
+
+  space(): Uint8Array {
+    return this.frames.space()
+  }
+
+  filled(bytes: number): boolean {
+    this.frames.advance(bytes)
+    this.#receivedBytes += bytes
+    // With nobody reading, one buffer is all that a peer gets to fill.
+    return this.#reader?.arrived() ?? false
+  }
+
+  ended(error: SealiftError | null): void {
+    this.#end = { error }
+    this.#reader?.ended(error)
+  }
+}

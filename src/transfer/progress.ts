@@ -1,0 +1,107 @@
+/** How far a transfer is and how fast: counts acknowledged bytes and speaks at most ten times a second. */
+
+import type { Clock } from './clock.ts'
+import type { ProgressEvent } from './events.ts'
+
+const INTERVAL_MS = 100
+/** The rate is that of the last seconds, so that a stall shows and a start does not lie. */
+const RATE_WINDOW_MS = 5000
+
+export interface ProgressTotals {
+  readonly transferId: string
+  readonly bytesTotal: number | null
+  readonly filesTotal: number | null
+}
+
+export class Progress {
+  readonly #clock: Clock
+  readonly #totals: ProgressTotals
+  readonly #emit: (event: ProgressEvent) => void
+  #bytesDone = 0
+  #filesDone = 0
+  #moved = 0
+  #samples: { atMs: number; moved: number }[] = []
+  #cancel: (() => void) | null = null
+  #spokenMs = Number.NEGATIVE_INFINITY
+  #startedMs: number | null = null
+
+  constructor(clock: Clock, totals: ProgressTotals, emit: (event: ProgressEvent) => void) {
+    this.#clock = clock
+    this.#totals = totals
+    this.#emit = emit
+  }
+
+  get bytesDone(): number {
+    return this.#bytesDone
+  }
+
+  get filesDone(): number {
+    return this.#filesDone
+  }
+
+  /** Milliseconds since acceptance; 0 before it. */
+  get elapsedMs(): number {
+    return this.#startedMs === null ? 0 : this.#clock.nowMs() - this.#startedMs
+  }
+
+  /** Accepted: from now on there is progress to speak of. The first call counts. */
+  start(): void {
+    if (this.#startedMs !== null) return
+    this.#startedMs = this.#clock.nowMs()
+    this.#samples = [{ atMs: this.#startedMs, moved: 0 }]
+  }
+
+  /** Where things stand when a session begins: not movement. */
+  set(bytesDone: number, filesDone: number): void {
+    this.#bytesDone = bytesDone
+    this.#filesDone = filesDone
+    this.#speak()
+  }
+
+  /** So much more is done (or, where a file must be sent again, less). */
+  add(bytes: number, files: number): void {
+    this.#bytesDone += bytes
+    this.#filesDone += files
+    this.#moved += bytes
+    this.#speak()
+  }
+
+  /** Says where things stand now, whenever it was last said. */
+  flush(): void {
+    this.#cancel?.()
+    this.#cancel = null
+    if (this.#startedMs !== null) this.#say()
+  }
+
+  stop(): void {
+    this.#cancel?.()
+    this.#cancel = null
+  }
+
+  #speak(): void {
+    if (this.#startedMs === null || this.#cancel !== null) return
+    const waitMs = this.#spokenMs + INTERVAL_MS - this.#clock.nowMs()
+    if (waitMs <= 0) this.#say()
+    else
+      this.#cancel = this.#clock.after(waitMs, () => {
+        this.#cancel = null
+        this.#say()
+      })
+  }
+
+  #say(): void {
+    const now = this.#clock.nowMs()
+    this.#spokenMs = now
+    this.#samples.push({ atMs: now, moved: this.#moved })
+    while (this.#samples.length > 2 && (this.#samples[0]?.atMs ?? now) < now - RATE_WINDOW_MS) this.#samples.shift()
+    const first = this.#samples[0] ?? { atMs: now, moved: 0 }
+    const seconds = (now - first.atMs) / 1000
+    this.#emit({
+      event: 'progress',
+      ...this.#totals,
+      bytesDone: this.#bytesDone,
+      filesDone: this.#filesDone,
+      bytesPerSecond: seconds > 0 ? Math.max(0, Math.round((this.#moved - first.moved) / seconds)) : 0,
+    })
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * A session: sealed messages in order over one stream, alive or known to be dead.
+ *
+ * Owns records, the order of the conversation, keep-alive and the end. Knows nothing of files, ledgers, tokens, or
+ * which carrier it runs on. A bad record, a message out of order or silence ends it (PROTOCOL 2.4).
+ */
+
+import type { ByteStream } from '../carriers/carrier.ts'
+import { Conversation, type Role } from '../protocol/conversation.ts'
+import type { CryptoPort } from '../protocol/crypto-port.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import type { SessionSecrets } from '../protocol/handshake.ts'
+import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from '../protocol/limits.ts'
+import { type ChunkMessage, decodeMessage, encodeChunkHeader, encodeMessage, type Message } from '../protocol/messages.ts'
+import { checkRecordLength, RecordOpener, RecordSealer } from '../protocol/records.ts'
+import type { Clock } from './clock.ts'
+import type { Inbox, InboxReader } from './inbox.ts'
+
+/** How a session ended: the peer's final record, or what broke it. */
+export type SessionEnd = { readonly code: number; readonly error: null } | { readonly code: null; readonly error: SealiftError }
+
+/** Takes a message. A promise holds back all later messages, and with them the peer. */
+export type MessageHandler = (message: Message) => void | Promise<void>
+
+export interface SessionOptions {
+  readonly stream: ByteStream
+  readonly inbox: Inbox
+  readonly crypto: CryptoPort
+  /** Taken over: the traffic secrets are zeroed with the session. */
+  readonly secrets: SessionSecrets
+  readonly role: Role
+  readonly clock: Clock
+}
+
+/** How long the final record of the peer is waited for after our own. */
+const CLOSE_TIMEOUT_MS = 2000
+
+export class Session implements InboxReader {
+  readonly suite: string
+  readonly cipher: string
+  readonly peer: ByteStream['peer']
+  /** Resolves once, never rejects. */
+  readonly end: Promise<SessionEnd>
+  readonly #stream: ByteStream
+  readonly #inbox: Inbox
+  readonly #sealer: RecordSealer
+  readonly #opener: RecordOpener
+  readonly #conversation = new Conversation()
+  readonly #role: Role
+  readonly #clock: Clock
+  readonly #resolveEnd: (end: SessionEnd) => void
+  #handler: MessageHandler | null = null
+  #busy = false
+  #over = false
+  #closeSent = false
+  #streamEnd: { error: SealiftError | null } | null = null
+  #queuedBytes = 0
+  #sentBytes = 0
+  #lastSentMs: number
+  #lastReceivedMs: number
+  #cancelTick: () => void = () => undefined
+  #drainWaiters: { belowBytes: number; wake: () => void }[] = []
+
+  constructor(options: SessionOptions) {
+    const { stream, inbox, crypto, secrets, clock } = options
+    this.#stream = stream
+    this.#inbox = inbox
+    this.#role = options.role
+    this.#clock = clock
+    this.peer = stream.peer
+    this.suite = secrets.kem ? `${secrets.suite}+mlkem768` : secrets.suite
+    this.cipher = secrets.cipher
+    this.#sealer = new RecordSealer(crypto, secrets.cipher, secrets.sendSecret)
+    this.#opener = new RecordOpener(crypto, secrets.cipher, secrets.receiveSecret)
+    this.#lastSentMs = clock.nowMs()
+    this.#lastReceivedMs = clock.nowMs()
+    const { promise, resolve } = Promise.withResolvers<SessionEnd>()
+    this.end = promise
+    this.#resolveEnd = resolve
+    inbox.growForRecords()
+    this.#tick()
+  }
+
+  get isOver(): boolean {
+    return this.#over
+  }
+
+  /** Bytes of this session on the wire, both directions, with the handshake's. */
+  get wireBytes(): number {
+    return this.#sentBytes + this.#inbox.receivedBytes
+  }
+
+  /** Bytes given to the stream that have not left this process. */
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  /** Delivers messages from now on. */
+  listen(handler: MessageHandler): void {
+    this.#handler = handler
+    this.#inbox.readBy(this)
+  }
+
+  /** @throws SealiftError `connection_lost` where the session is over or ends before the message has left */
+  send(message: Exclude<Message, ChunkMessage>): Promise<void> {
+    return this.#transmit(message, [encodeMessage(message)])
+  }
+
+  /**
+   * @param packed the chunk's bytes as its codec left them; borrowed only until this returns
+   */
+  sendChunk(chunk: Omit<ChunkMessage, 'type' | 'packed'>, packed: Uint8Array): Promise<void> {
+    return this.#transmit({ type: 'chunk', ...chunk, packed }, [encodeChunkHeader(chunk), packed])
+  }
+
+  /** Resolves when fewer than so many bytes wait to leave, or the session is over. */
+  drained(belowBytes: number): Promise<void> {
+    if (this.#over || this.#queuedBytes < belowBytes) return Promise.resolve()
+    return new Promise((wake) => this.#drainWaiters.push({ belowBytes, wake }))
+  }
+
+  /**
+   * Says the final record, waits a moment for the peer's, and lets go of the stream.
+   * @param code wire code of why, 0 for a good end
+   */
+  async close(code = 0): Promise<void> {
+    if (this.#over) return
+    const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => this.#finish({ code: 0, error: null }))
+    this.#sayClose(code)
+    await this.end
+    cancel()
+  }
+
+  /** Ends the session for a fault of this side or of the peer, and tells the peer which. */
+  fail(thrown: unknown): void {
+    if (this.#over) return
+    const error = toSealiftError(thrown)
+    this.#sayClose(error.wireCode)
+    this.#finish({ code: null, error })
+  }
+
+  #sayClose(code: number): void {
+    if (this.#closeSent) return
+    this.#closeSent = true
+    this.#transmit({ type: 'close', code }, [encodeMessage({ type: 'close', code })])
+      .then(() => this.#stream.end())
+      .catch(() => undefined)
+  }
+
+  async #transmit(message: Message, parts: Uint8Array[]): Promise<void> {
+    if (this.#over) throw new SealiftError('connection_lost', 'the session is over')
+    this.#conversation.said(this.#role, message)
+    const record = this.#sealer.seal(parts)
+    let length = 0
+    for (const part of record) length += part.length
+    this.#queuedBytes += length
+    this.#sentBytes += length
+    this.#lastSentMs = this.#clock.nowMs()
+    try {
+      await this.#stream.write(record)
+    } catch (error) {
+      // A peer that closed on purpose said why first: let that be read before the broken pipe speaks.
+      if (this.#streamEnd === null) this.#finishAfterReading(toSealiftError(error))
+      throw error
+    } finally {
+      this.#queuedBytes -= length
+      this.#wakeDrained()
+    }
+  }
+
+  #wakeDrained(): void {
+    if (this.#drainWaiters.length === 0) return
+    const waiters = this.#drainWaiters
+    this.#drainWaiters = waiters.filter(({ belowBytes, wake }) => {
+      if (!this.#over && this.#queuedBytes >= belowBytes) return true
+      wake()
+      return false
+    })
+  }
+
+  arrived(): boolean {
+    this.#lastReceivedMs = this.#clock.nowMs()
+    try {
+      while (!this.#busy && !this.#over) {
+        const sealed = this.#nextRecord()
+        if (sealed === null) break
+        const handled = this.#take(this.#opener.open(sealed))
+        if (handled instanceof Promise) this.#hold(handled)
+      }
+    } catch (error) {
+      this.fail(error)
+    }
+    return !this.#busy && !this.#over
+  }
+
+  #nextRecord(): Uint8Array | null {
+    const frames = this.#inbox.frames
+    const length = frames.peekU32()
+    if (length === null) return null
+    checkRecordLength(length)
+    if (frames.length < 4 + length) return null
+    frames.take(4)
+    return frames.take(length)
+  }
+
+  #take(plaintext: Uint8Array): void | Promise<void> {
+    const message = decodeMessage(plaintext)
+    this.#conversation.said(this.#role === 'sender' ? 'receiver' : 'sender', message)
+    if (message.type === 'ping') return void this.send({ type: 'pong' }).catch(() => undefined)
+    if (message.type === 'pong') return undefined
+    if (message.type === 'close') {
+      this.#sayClose(0)
+      this.#finish({ code: message.code, error: null })
+      return undefined
+    }
+    return this.#handler?.(message)
+  }
+
+  /** Holds the peer back until a message has been dealt with. */
+  #hold(handled: Promise<void>): void {
+    this.#busy = true
+    handled.then(
+      () => {
+        this.#busy = false
+        this.#lastReceivedMs = this.#clock.nowMs()
+        if (this.arrived()) this.#stream.resume()
+        if (this.#streamEnd !== null && !this.#busy) this.#endOfStream(this.#streamEnd.error)
+      },
+      (error: unknown) => {
+        this.#busy = false
+        this.fail(error)
+      },
+    )
+  }
+
+  ended(error: SealiftError | null): void {
+    this.#streamEnd = { error }
+    if (!this.#busy) this.#endOfStream(error)
+  }
+
+  #endOfStream(error: SealiftError | null): void {
+    // An end without the final record is truncation, whoever caused it (PROTOCOL 2.1).
+    this.#finish({ code: null, error: error ?? new SealiftError('connection_lost', 'the connection ended without a farewell') })
+  }
+
+  #finishAfterReading(error: SealiftError): void {
+    this.#clock.after(CLOSE_TIMEOUT_MS / 4, () => this.#finish({ code: null, error }))
+  }
+
+  #finish(end: SessionEnd): void {
+    if (this.#over) return
+    this.#over = true
+    this.#cancelTick()
+    this.#wakeDrained()
+    this.#inbox.readBy(null)
+    // A farewell that is still on its way out gets a moment; then the stream is dropped.
+    const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => this.#release())
+    this.#stream.end().then(
+      () => {
+        cancel()
+        this.#release()
+      },
+      () => undefined,
+    )
+    this.#resolveEnd(end)
+  }
+
+  #release(): void {
+    this.#stream.destroy()
+    this.#sealer.destroy()
+    this.#opener.destroy()
+  }
+
+  /** Keep-alive: a word after a while without one, the end after a longer silence of the peer. */
+  #tick(): void {
+    this.#cancelTick = this.#clock.after(PING_INTERVAL_MS / 4, () => {
+      const now = this.#clock.nowMs()
+      if (this.#busy) this.#lastReceivedMs = now
+      if (now - this.#lastReceivedMs >= SILENCE_TIMEOUT_MS) {
+        this.fail(new SealiftError('peer_silent', 'nothing was heard from the other side for 30 seconds'))
+        return
+      }
+      if (now - this.#lastSentMs >= PING_INTERVAL_MS) void this.send({ type: 'ping' }).catch(() => undefined)
+      this.#tick()
+    })
+  }
+}

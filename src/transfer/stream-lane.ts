@@ -1,0 +1,158 @@
+/**
+ * The lane over one session: chunks go out as CHUNK records, ACK comes back as receipts.
+ *
+ * Owns the window, the size of chunks and their compression. Knows nothing of files or the ledger.
+ */
+
+import { type CompressSetting, encodeChunk, pickCodec } from '../codecs/codec-table.ts'
+import { MAX_CHUNK_BYTES, MAX_UNACKNOWLEDGED_BYTES, MIN_CHUNK_BYTES } from '../protocol/limits.ts'
+import type { Range } from '../protocol/ranges.ts'
+import { RangeSet } from '../protocol/ranges.ts'
+import type { Clock } from './clock.ts'
+import type { Chunk, Lane, LaneEnd, Receipt } from './lane.ts'
+import type { Session } from './session.ts'
+
+/** Sealed bytes that wait in this process, at most: enough to keep the socket busy while the next chunk is made. */
+const MAX_QUEUED_BYTES = 3 << 20
+/** The rate is measured over at least so long. */
+const RATE_WINDOW_MS = 100
+
+export interface StreamLaneOptions {
+  readonly session: Session
+  readonly clock: Clock
+  /** As the receiver gave it: chunks of older epochs are thrown away there. */
+  readonly epoch: number
+  /** What both sides take. */
+  readonly maxChunkBytes: number
+  readonly compress: CompressSetting
+  /** `null`: the codec's default. */
+  readonly compressionLevel: number | null
+}
+
+export class StreamLane implements Lane {
+  readonly limits: Lane['limits']
+  readonly receipts: AsyncIterable<Receipt>
+  readonly closed: Promise<LaneEnd>
+  readonly #session: Session
+  readonly #clock: Clock
+  readonly #epoch: number
+  readonly #compress: CompressSetting
+  readonly #level: number | null
+  readonly #unacknowledged = new RangeSet()
+  #chunkBytes: number
+  #measuredBytes = 0
+  #measuredSinceMs: number
+  readonly #pending: Receipt[] = []
+  #wakeReader: (() => void) | null = null
+  #wakeCapacity: (() => void) | null = null
+
+  constructor(options: StreamLaneOptions) {
+    this.#session = options.session
+    this.#clock = options.clock
+    this.#epoch = options.epoch
+    this.#compress = options.compress
+    this.#level = options.compressionLevel
+    this.limits = { maxChunkBytes: Math.min(options.maxChunkBytes, MAX_CHUNK_BYTES), windowBytes: MAX_UNACKNOWLEDGED_BYTES }
+    this.#chunkBytes = this.limits.maxChunkBytes
+    this.#measuredSinceMs = this.#clock.nowMs()
+    this.receipts = { [Symbol.asyncIterator]: () => this.#readReceipts() }
+    this.closed = this.#session.end.then(({ error }) => {
+      this.#wakeReader?.()
+      this.#wakeCapacity?.()
+      return error === null ? { retryable: false } : { retryable: error.retryable, error }
+    })
+  }
+
+  async capacity(signal: AbortSignal): Promise<number> {
+    for (;;) {
+      signal.throwIfAborted()
+      if (this.#session.isOver) return never(signal)
+      if (this.#session.queuedBytes >= MAX_QUEUED_BYTES) {
+        await this.#session.drained(MAX_QUEUED_BYTES)
+        continue
+      }
+      const room = this.limits.windowBytes - this.#unacknowledged.totalBytes
+      if (room >= this.#chunkBytes) return this.#chunkBytes
+      await this.#acknowledgement(signal)
+    }
+  }
+
+  #acknowledgement(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        signal.removeEventListener('abort', wake)
+        this.#wakeCapacity = null
+        resolve()
+      }
+      this.#wakeCapacity = wake
+      signal.addEventListener('abort', wake, { once: true })
+    })
+  }
+
+  async send(chunk: Chunk, signal: AbortSignal): Promise<void> {
+    const { codec, level } = pickCodec(this.#compress, this.#level, chunk.bytes)
+    const { codecId, bytes } = await encodeChunk(codec, chunk.bytes, level)
+    signal.throwIfAborted()
+    this.#unacknowledged.add(chunk.start, chunk.end)
+    const sent = this.#session.sendChunk(
+      { codec: codecId, epoch: this.#epoch, offset: chunk.start, rawBytes: chunk.end - chunk.start },
+      bytes,
+    )
+    sent.then(
+      () => this.#measure(bytes.length),
+      // The session's end says the same, and to whom it matters.
+      () => undefined,
+    )
+  }
+
+  /** ACK arrived for these ranges. */
+  acknowledge(ranges: readonly Range[]): void {
+    this.#unacknowledged.removeAll(ranges)
+    this.#receipt({ safe: ranges })
+  }
+
+  /** The receiver threw these away. */
+  lose(ranges: readonly Range[]): void {
+    this.#unacknowledged.removeAll(ranges)
+    this.#receipt({ lost: ranges })
+  }
+
+  #receipt(receipt: Receipt): void {
+    this.#pending.push(receipt)
+    this.#wakeReader?.()
+    this.#wakeCapacity?.()
+  }
+
+  async *#readReceipts(): AsyncGenerator<Receipt, undefined> {
+    for (;;) {
+      const receipt = this.#pending.shift()
+      if (receipt !== undefined) yield receipt
+      else if (this.#session.isOver) return
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wakeReader = resolve
+        })
+        this.#wakeReader = null
+      }
+    }
+  }
+
+  /** A chunk is what leaves in a quarter of a second, so that a slow path is not held for long by one (PROTOCOL 2.2). */
+  #measure(bytes: number): void {
+    this.#measuredBytes += bytes
+    const elapsedMs = this.#clock.nowMs() - this.#measuredSinceMs
+    if (elapsedMs < RATE_WINDOW_MS) return
+    const quarterSecond = (this.#measuredBytes / elapsedMs) * 250
+    this.#chunkBytes = Math.max(Math.min(MIN_CHUNK_BYTES, this.limits.maxChunkBytes), Math.min(this.limits.maxChunkBytes, Math.round(quarterSecond)))
+    this.#measuredBytes = 0
+    this.#measuredSinceMs = this.#clock.nowMs()
+  }
+}
+
+/** A lane that has ended never has room: only the caller's signal ends the wait. */
+function never(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason as Error)
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+  })
+}
