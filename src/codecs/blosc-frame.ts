@@ -71,7 +71,8 @@ export function readFrameHeader(frame: Uint8Array, rawBytes: number): FrameHeade
  */
 export function decodeFrame(frame: Uint8Array, rawBytes: number): Uint8Array {
   const header = readFrameHeader(frame, rawBytes)
-  if (header.stored) return frame.slice(FRAME_HEADER_BYTES)
+  // a copy: slice() of a Buffer would be a view of what is only borrowed
+  if (header.stored) return new Uint8Array(frame.subarray(FRAME_HEADER_BYTES))
   const { blockBytes, typeBytes } = header
   const blocks = Math.ceil(rawBytes / blockBytes)
   if (FRAME_HEADER_BYTES + 4 * blocks > frame.length) throw new FrameError('more blocks than the frame can hold')
@@ -86,7 +87,10 @@ export function decodeFrame(frame: Uint8Array, rawBytes: number): Uint8Array {
     const targetStart = shuffledBlock === null ? start : 0
     // the last, shorter block is never split
     const split =
-      header.split && typeBytes <= MAX_SPLITS && Math.floor(blockBytes / typeBytes) >= MIN_STREAM_BYTES && size === blockBytes
+      header.split &&
+      typeBytes <= MAX_SPLITS &&
+      Math.floor(blockBytes / typeBytes) >= MIN_STREAM_BYTES &&
+      size === blockBytes
     const streams = split ? typeBytes : 1
     const streamBytes = Math.floor(size / streams)
     // the format has no place for the bytes of such a rest, so no encoder makes such a block
@@ -113,7 +117,8 @@ function unshuffle(source: Uint8Array, target: Uint8Array, start: number, size: 
   const values = Math.floor(size / typeBytes)
   let from = 0
   for (let byte = 0; byte < typeBytes; byte++) {
-    for (let value = 0, to = start + byte; value < values; value++, to += typeBytes) target[to] = source[from++] as number
+    for (let value = 0, to = start + byte; value < values; value++, to += typeBytes)
+      target[to] = source[from++] as number
   }
   target.set(source.subarray(from, size), start + from)
 }

@@ -15,19 +15,19 @@ interface BloscEncoder {
   encode(raw: Uint8Array): Uint8Array | Promise<Uint8Array>
 }
 
-const NO_SHUFFLE = 0
-const encoders = new Map<number, Promise<BloscEncoder>>()
-
-function encoderFor(level: number): Promise<BloscEncoder> {
-  let encoder = encoders.get(level)
-  if (encoder === undefined) {
-    encoder = import('numcodecs/blosc').then(({ default: Blosc }) =>
-      // files are bytes, not arrays of numbers: shuffling makes text larger
-      Blosc.fromConfig({ id: 'blosc', cname: 'lz4', clevel: level, shuffle: NO_SHUFFLE, blocksize: 0 }),
-    )
-    encoders.set(level, encoder)
+/** What is used of the library; its own declarations cannot be resolved under `nodenext`. */
+interface BloscModule {
+  readonly default: {
+    fromConfig(config: { id: 'blosc'; cname: 'lz4'; clevel: number; shuffle: number; blocksize: number }): BloscEncoder
   }
-  return encoder
+}
+
+const NO_SHUFFLE = 0
+
+async function encoderFor(level: number): Promise<BloscEncoder> {
+  const { default: blosc } = (await import('numcodecs/blosc')) as unknown as BloscModule
+  // files are bytes, not arrays of numbers: shuffling makes text larger. Block size 0: the library chooses
+  return blosc.fromConfig({ id: 'blosc', cname: 'lz4', clevel: level, shuffle: NO_SHUFFLE, blocksize: 0 })
 }
 
 export const bloscLz4: Codec = {

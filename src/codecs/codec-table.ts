@@ -30,7 +30,7 @@ export function codecByName(name: CodecName): Codec {
 /** @throws SealiftError `protocol_violation` where no codec has the number */
 export function codecById(id: number): Codec {
   const codec = CODEC_BY_ID.get(id)
-  if (codec === undefined) throw new SealiftError('protocol_violation', `unknown codec number ${String(id)}`)
+  if (codec === undefined) throw new SealiftError('protocol_violation', `unknown codec number ${id}`)
   return codec
 }
 
@@ -96,23 +96,33 @@ const histogram = new Uint32Array(256)
 
 /**
  * Whether packing is likely to save anything: the entropy of single bytes over at most 4 KiB of the sample. About
- * 10 µs, whatever the size. Blind to bytes that look random one by one and repeat as a whole.
+ * 10 µs, whatever the size. Blind to bytes that look random one by one and
+ * repeat as a whole; of less than about 1,000 bytes it cannot tell, says yes, and trying costs little.
  */
 export function worthCompressing(sample: Uint8Array): boolean {
   const size = sample.length
   if (size < MIN_WORTH_BYTES) return false
   histogram.fill(0)
-  let counted = 0
   if (size <= SAMPLE_RUNS * SAMPLE_RUN_BYTES) {
-    for (let at = 0; at < size; at++) histogram[sample[at] as number]! += 1
-    counted = size
-  } else {
-    for (let run = 0; run < SAMPLE_RUNS; run++) {
-      const start = Math.floor((run * (size - SAMPLE_RUN_BYTES)) / (SAMPLE_RUNS - 1))
-      for (let at = start; at < start + SAMPLE_RUN_BYTES; at++) histogram[sample[at] as number]! += 1
-    }
-    counted = SAMPLE_RUNS * SAMPLE_RUN_BYTES
+    count(sample, 0, size)
+    return entropyBits(size) < MAX_ENTROPY_BITS
   }
+  for (let run = 0; run < SAMPLE_RUNS; run++) {
+    const start = Math.floor((run * (size - SAMPLE_RUN_BYTES)) / (SAMPLE_RUNS - 1))
+    count(sample, start, start + SAMPLE_RUN_BYTES)
+  }
+  return entropyBits(SAMPLE_RUNS * SAMPLE_RUN_BYTES) < MAX_ENTROPY_BITS
+}
+
+function count(sample: Uint8Array, from: number, to: number): void {
+  for (let at = from; at < to; at++) {
+    const value = sample[at] as number
+    histogram[value] = (histogram[value] as number) + 1
+  }
+}
+
+/** Of the bytes in the histogram, in bits each. */
+function entropyBits(counted: number): number {
   let distinct = 0
   let sum = 0
   for (let value = 0; value < 256; value++) {
@@ -122,6 +132,5 @@ export function worthCompressing(sample: Uint8Array): boolean {
     sum += count * Math.log2(count)
   }
   // a small sample looks less random than its source: the correction of Miller and Madow
-  const entropyBits = Math.log2(counted) - sum / counted + (distinct - 1) / (2 * counted * Math.LN2)
-  return entropyBits < MAX_ENTROPY_BITS
+  return Math.log2(counted) - sum / counted + (distinct - 1) / (2 * counted * Math.LN2)
 }

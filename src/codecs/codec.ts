@@ -38,8 +38,8 @@ export interface Codec {
 export function checkLevel(codec: Codec, level: number): void {
   const { min, max } = codec.levels
   if (Number.isInteger(level) && level >= min && level <= max) return
-  throw new SealiftError('settings_invalid', `${codec.name} has no compression level ${String(level)}`, {
-    hint: min === max ? `leave --compression-level out` : `levels of ${codec.name} go from ${String(min)} to ${String(max)}`,
+  throw new SealiftError('settings_invalid', `${codec.name} has no compression level ${level}`, {
+    hint: min === max ? `leave --compression-level out` : `levels of ${codec.name} go from ${min} to ${max}`,
   })
 }
 

@@ -113,38 +113,31 @@ export interface NameProblem {
   readonly instead: string
 }
 
-/** Finds the entries whose names cannot be held, each once; nothing and no time where the rules are plain. */
-export function* findNameProblems(manifest: Manifest, rules: NameRules): Generator<NameProblem> {
+/**
+ * Finds the entries whose names cannot be held, each once; nothing and no time where the rules are plain. Of two
+ * that are one name the first keeps it.
+ * @param rename whether the names given instead are taken, so that no later entry may have them
+ */
+export function* findNameProblems(manifest: Manifest, rules: NameRules, rename: boolean): Generator<NameProblem> {
   if (!rules.folds && !rules.portable) return
-  // Depth first: the keys used in each folder from a root down to the entry before.
-  const used = new Map<number, Map<string, string>>([[-1, namesIn(manifest, -1)]])
+  const keyOf = rules.folds ? collisionKey : (name: string): string => name
+  // The open folders from a root down to the entry before, with the keys that are used in each.
+  const open: { readonly folder: number; readonly used: Set<string> }[] = [{ folder: -1, used: new Set() }]
   for (let entry = 0; entry < manifest.count; entry++) {
     const parent = manifest.parent(entry)
-    for (const folder of used.keys()) {
-      if (folder > parent) used.delete(folder)
-    }
-    let beside = used.get(parent)
-    if (beside === undefined) used.set(parent, (beside = namesIn(manifest, parent)))
+    while (open.at(-1)?.folder !== parent) open.pop()
+    const { used } = open.at(-1) as { used: Set<string> }
+    const isFolder = manifest.kind(entry) === KIND_FOLDER
+    if (isFolder) open.push({ folder: entry, used: new Set() })
     const name = manifest.name(entry)
-    const clashes = rules.folds && beside.get(collisionKey(name)) !== name
-    if (!clashes && !(rules.portable && portableFault(name) !== null)) continue
-    const siblings = beside
-    const isTaken = (candidate: string): boolean => siblings.has(collisionKey(candidate))
+    const isTaken = (candidate: string): boolean => used.has(keyOf(candidate))
+    if (!isTaken(name) && !(rules.portable && portableFault(name) !== null)) {
+      used.add(keyOf(name))
+      continue
+    }
     const wanted = portableName(name)
-    const instead = isTaken(wanted) ? nextFreeName(wanted, manifest.kind(entry) !== KIND_FOLDER, isTaken) : wanted
-    siblings.set(collisionKey(instead), instead)
+    const instead = isTaken(wanted) ? nextFreeName(wanted, !isFolder, isTaken) : wanted
+    if (rename) used.add(keyOf(instead))
     yield { entry, instead }
   }
-}
-
-/** Keys of the names in a folder, each with the first name that has it: that one keeps its name. */
-function namesIn(manifest: Manifest, folder: number): Map<string, string> {
-  const names = new Map<string, string>()
-  const end = folder < 0 ? manifest.count : manifest.subtreeEnd(folder)
-  for (let entry = folder + 1; entry < end; entry = manifest.subtreeEnd(entry)) {
-    const name = manifest.name(entry)
-    const key = collisionKey(name)
-    if (!names.has(key)) names.set(key, name)
-  }
-  return names
 }

@@ -27,6 +27,11 @@ export const FOUND_OTHER = 4
 /** A folder above it is in the way, so that it could not be there. */
 export const FOUND_BLOCKED = 5
 
+/** Longest path that a system call takes. */
+const SYSTEM_PATH_BYTES = 4096
+/** Bytes of UTF-8 for one UTF-16 code unit, at most. */
+const MAX_BYTES_PER_UNIT = 3
+
 /** What stands where a root is to land. */
 export type RootFound = 'absent' | 'file' | 'folder' | 'link' | 'other'
 
@@ -147,7 +152,7 @@ class Look {
         nameOf: (entry) => manifest.name(entry),
       })
       try {
-        found = this.#kindAt(handles.path(root))
+        found = this.#kindAt(this.#path(handles, root))
         if (found !== 'absent') this.#subtree(handles, root, end, counts)
       } finally {
         handles.close()
@@ -170,13 +175,24 @@ class Look {
     return stats.isSymbolicLink() ? 'link' : 'other'
   }
 
+  /**
+   * The plain path where it is short enough: a way through `/proc` takes twice as long, and a folder that is swapped
+   * while it is only looked at can do no harm.
+   */
+  #path(handles: FolderHandles, entry: number): string {
+    const plain = `${(this.#anchor as Anchor).realPath}/${this.#manifest.path(entry)}`
+    return plain.length * MAX_BYTES_PER_UNIT < SYSTEM_PATH_BYTES || Buffer.byteLength(plain) < SYSTEM_PATH_BYTES
+      ? plain
+      : handles.path(entry)
+  }
+
   #subtree(handles: FolderHandles, root: number, end: number, counts: number[]): void {
     const manifest = this.#manifest
     let entry = root
     while (entry < end) {
       let state: number
       try {
-        state = this.#look(entry, handles.path(entry))
+        state = this.#look(entry, this.#path(handles, entry))
       } catch (error) {
         // A folder that may not be entered hides what is in it: that is in the way as well.
         if (['EACCES', 'EPERM', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error))) state = FOUND_OTHER

@@ -15,7 +15,7 @@ let words: readonly string[] | undefined
 
 /** The words that tokens are made of, split at the first call. */
 export function tokenWords(): readonly string[] {
-  return (words ??= WORD_LIST.trim().split(/\s+/))
+  return (words ??= WORD_LIST.trim().split(/\s/))
 }
 
 /**

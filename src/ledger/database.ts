@@ -10,7 +10,14 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SealiftError } from '../protocol/errors.ts'
-import { checkPrivateFile, type FileIdentity, identifyFile, isSameFile, preparePrivateFile } from './private-file.ts'
+import {
+  checkPrivateFile,
+  existingFile,
+  type FileIdentity,
+  identifyFile,
+  isSameFile,
+  preparePrivateFile,
+} from './private-file.ts'
 import { migrate, readSchemaVersion, SCHEMA_VERSION } from './schema.ts'
 import { isBusy, toLedgerError } from './sqlite-fault.ts'
 
@@ -88,7 +95,7 @@ export class Database {
   #queue: Job[] = []
   /** Settles when the queue has been worked off; `null` while nothing is queued. */
   #flushing: Promise<void> | null = null
-  #synchronous: 'NORMAL' | 'FULL' = 'FULL'
+  #synchronous: 'NORMAL' | 'FULL' = 'NORMAL'
   #closed = false
 
   private constructor(path: string, db: DatabaseSync, identity: FileIdentity, options: DatabaseOptions) {
@@ -113,9 +120,16 @@ export class Database {
    */
   static async open(path: string, options: DatabaseOptions = {}): Promise<Database> {
     const identity = preparePrivateFile(path)
+    if (identity === null) {
+      throw new SealiftError('ledger_unavailable', `the ledger disappeared while it was opened: ${path}`)
+    }
     checkPrivateFile(`${path}-wal`)
     checkPrivateFile(`${path}-shm`)
-    const db = await untilFree(() => new DatabaseSync(path, { timeout: 0, defensive: true }), path, options)
+    const db = await untilFree(
+      () => new DatabaseSync(existingFile(path), { timeout: 0, defensive: true }),
+      path,
+      options,
+    )
     try {
       await untilFree(() => setUp(db, path), path, options)
       return new Database(path, db, identity, options)
@@ -255,8 +269,8 @@ export class Database {
 function setUp(db: DatabaseSync, path: string): void {
   // Before anything is written: a newer ledger, or a file that is none, stays as it is.
   const version = readSchemaVersion(db, path)
-  // The mode rests in the file; FAST zeroes deleted keys wherever their page is written anyway.
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA secure_delete = FAST')
+  // FAST zeroes deleted keys wherever their page is written anyway.
+  db.exec('PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL; PRAGMA secure_delete = FAST')
   if (version === SCHEMA_VERSION) return
   db.exec('BEGIN IMMEDIATE')
   try {

@@ -12,7 +12,8 @@ import { Progress } from './progress.ts'
 import { PublishIntents } from './publish-intents.ts'
 import { ResumeKeys } from './resume-keys.ts'
 import { acquireTransferLock, locksFolder, type TransferLock } from './transfer-lock.ts'
-import { type Role, Transfers } from './transfers.ts'
+import type { Role } from './transfer-row.ts'
+import { Transfers } from './transfers.ts'
 
 export interface LedgerOptions extends DatabaseOptions {
   /** Absolute path of the ledger file, as `ledgerPath` gives it. */

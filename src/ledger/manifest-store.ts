@@ -7,7 +7,7 @@ import { SealiftError } from '../protocol/errors.ts'
 import type { Database, WriteOptions } from './database.ts'
 
 /** Pages (of up to 256 KiB) given to the database before it is waited for: bounds memory. */
-const PAGES_AT_ONCE = 8
+const PAGES_AT_ONCE = 4
 
 export class ManifestStore {
   readonly #database: Database

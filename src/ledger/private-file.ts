@@ -8,18 +8,18 @@
 
 import { closeSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { SealiftError } from '../protocol/errors.ts'
 
 /** Which file it is, as far as the system can say. */
 export interface FileIdentity {
   readonly dev: bigint
   readonly ino: bigint
-  /** Tells a file from a later one that got the same inode number. */
-  readonly birthtimeNs: bigint
 }
 
+/** Whether both are there and are one file. */
 export function isSameFile(a: FileIdentity | null, b: FileIdentity | null): boolean {
-  return a !== null && b !== null && a.ino === b.ino && a.dev === b.dev && a.birthtimeNs === b.birthtimeNs
+  return a !== null && b !== null && a.ino === b.ino && a.dev === b.dev
 }
 
 /** The file at `path`, not followed where it is a link; `null` where there is none. */
@@ -50,19 +50,18 @@ export function preparePrivateFolder(folder: string): void {
 
 /**
  * Makes the file (empty, 0600) where it is missing, and its folder; checks it where it is there.
+ * @returns `null` where somebody removed it in the same moment
  * @throws SealiftError `ledger_unavailable` where it cannot be made, is no regular file of this user with one name,
  *   or is open to others
  */
-export function preparePrivateFile(path: string): FileIdentity {
+export function preparePrivateFile(path: string): FileIdentity | null {
   preparePrivateFolder(dirname(path))
   try {
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
     if (!hasCode(error, 'EEXIST')) throw unavailable(`the ledger cannot be made: ${path}`, error)
   }
-  const identity = checkPrivateFile(path)
-  if (identity === null) throw unavailable(`the ledger disappeared while it was opened: ${path}`)
-  return identity
+  return checkPrivateFile(path)
 }
 
 /** @returns `null` where there is no such file. @throws SealiftError `ledger_unavailable`, as {@link preparePrivateFile} */
@@ -83,7 +82,14 @@ export function checkPrivateFile(path: string): FileIdentity | null {
   return found
 }
 
-export function hasCode(error: unknown, code: string): boolean {
+/** The path for SQLite, in the form that keeps it from making the file, with a mode of its own, should it be gone. */
+export function existingFile(path: string): URL {
+  const url = pathToFileURL(path)
+  url.searchParams.set('mode', 'rw')
+  return url
+}
+
+function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code
 }
 

@@ -2,9 +2,9 @@
  * Safe ranges as rows: coalesced within each class, and written incrementally, so that a checkpoint costs as much as
  * what changed, however many ranges there are.
  *
- * How: where nothing was touched, rows and sets agree. So for each touched stretch the rows that overlap or adjoin it
- * are deleted, and the ranges of both classes that overlap or adjoin it are inserted whole. What a deleted row held
- * beside the stretch adjoins it, and so comes back with an inserted range.
+ * How: where nothing was touched, rows and sets agree. So for each touched stretch the rows that begin in it, or at its
+ * end, are deleted, and the ranges of both classes that overlap or adjoin it are inserted whole. A row that begins
+ * before the stretch and reaches it still begins there, so that the inserted range replaces it.
  */
 
 import type { Range, RangeSet } from '../protocol/ranges.ts'
@@ -46,13 +46,9 @@ export function planChanges(safe: SafeRanges, touched: RangeSet): RangeChange[] 
 /** @param bootId the present run of the machine, for ranges that are not synced */
 export function writeChange(prepare: Prepare, transfer: number, bootId: string, change: RangeChange): void {
   const deleteWithin = prepare('DELETE FROM ranges WHERE transfer = ? AND "start" BETWEEN ? AND ?')
-  // Rows do not overlap, so of those that begin before the stretch only the last can reach it.
-  const deleteBefore = prepare(`DELETE FROM ranges WHERE transfer = ?1 AND "end" >= ?2
-    AND "start" = (SELECT max("start") FROM ranges WHERE transfer = ?1 AND "start" < ?2)`)
   const insert = prepare('INSERT OR REPLACE INTO ranges (transfer, "start", "end", boot) VALUES (?, ?, ?, ?)')
   for (const { start, end } of change.stretches) {
     deleteWithin.run(transfer, start, end)
-    deleteBefore.run(transfer, start)
   }
   for (const { start, end, synced } of change.rows) insert.run(transfer, start, end, synced ? null : bootId)
 }

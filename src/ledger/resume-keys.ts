@@ -4,7 +4,7 @@
  */
 
 import type { Database, Prepare } from './database.ts'
-import type { Role } from './transfers.ts'
+import type { Role } from './transfer-row.ts'
 
 /** Keys that no transfer wants any more, and those of transfers that nobody took up, go after 30 days. */
 export const RESUME_KEY_LIFETIME_MS = 30 * 24 * 3600 * 1000

@@ -6,16 +6,19 @@
  * Remembers what changed since it was last written; does not know how it is written.
  */
 
-import { RangeSet } from '../protocol/ranges.ts'
+import { type Range, RangeSet } from '../protocol/ranges.ts'
 
 /** The unsynced ranges at the moment when a sync began: those that it makes durable. */
 export interface SyncMark {
   readonly ranges: RangeSet
 }
 
+/** Up to so many ranges are moved one by one. */
+const FEW_RANGES = 64
+
 export class SafeRanges {
-  readonly #synced = new RangeSet()
-  readonly #unsynced = new RangeSet()
+  #synced = new RangeSet()
+  #unsynced = new RangeSet()
   readonly #marks = new Set<SyncMark>()
   #touched = new RangeSet()
 
@@ -29,12 +32,12 @@ export class SafeRanges {
     return this.#unsynced.totalBytes
   }
 
-  /** Owned by this object; not to be changed. */
+  /** Owned by this object; not to be changed, nor kept beyond the turn. */
   get synced(): RangeSet {
     return this.#synced
   }
 
-  /** Owned by this object; not to be changed. */
+  /** Owned by this object; not to be changed, nor kept beyond the turn. */
   get unsynced(): RangeSet {
     return this.#unsynced
   }
@@ -99,17 +102,22 @@ export class SafeRanges {
    */
   endSync(mark: SyncMark): number {
     if (!this.#marks.delete(mark)) return 0
-    let moved = 0
-    for (const { start, end } of mark.ranges) {
-      // A sync that began later and ended earlier may have moved a part of it already.
-      for (const part of [...this.#unsynced.within(start, end)]) {
-        this.#synced.add(part.start, part.end)
-        this.#unsynced.remove(part.start, part.end)
-        this.#touched.add(part.start, part.end)
-        moved += part.end - part.start
-      }
+    const moved: Range[] = []
+    // A sync that began later and ended earlier may have moved a part of it already.
+    for (const { start, end } of mark.ranges) moved.push(...this.#unsynced.within(start, end))
+    const before = this.#synced.totalBytes
+    if (moved.length <= FEW_RANGES) {
+      this.#synced.addAll(moved)
+      this.#unsynced.removeAll(moved)
+    } else {
+      // One by one each would shift all behind it; both sets are in order, so they are written anew in one pass.
+      this.#synced = RangeSet.of(inOrder(this.#synced, moved))
+      const left = new RangeSet()
+      for (const { start, end } of this.#unsynced) left.addAll(mark.ranges.missing(start, end))
+      this.#unsynced = left
     }
-    return moved
+    this.#touched.addAll(moved)
+    return this.#synced.totalBytes - before
   }
 
   /** To be called when a sync failed: nothing becomes synced by it. */
@@ -125,14 +133,25 @@ export class SafeRanges {
   }
 
   /** Says that these stretches are not as they are written. */
-  giveBack(touched: Iterable<{ start: number; end: number }>): void {
+  giveBack(touched: Iterable<Range>): void {
     this.#touched.addAll(touched)
   }
 
   /** Puts back what was kept; nothing of it counts as changed. */
-  restore(synced: Iterable<{ start: number; end: number }>, unsynced: Iterable<{ start: number; end: number }>): void {
+  restore(synced: Iterable<Range>, unsynced: Iterable<Range>): void {
     this.#synced.addAll(synced)
     this.#unsynced.addAll(unsynced)
     this.#unsynced.removeAll(this.#synced)
   }
+}
+
+/** Two sorted sequences as one. */
+function* inOrder(a: Iterable<Range>, b: Iterable<Range>): Generator<Range> {
+  const others = b[Symbol.iterator]()
+  let other = others.next()
+  for (const range of a) {
+    for (; other.done !== true && other.value.start < range.start; other = others.next()) yield other.value
+    yield range
+  }
+  for (; other.done !== true; other = others.next()) yield other.value
 }

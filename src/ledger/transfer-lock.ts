@@ -2,8 +2,9 @@
  * One process per transfer and role (protocol.md 3.6). Node has no flock, so the lock is an exclusive transaction on
  * a small SQLite file of its own: the system drops it when the process dies, however it dies.
  *
- * The file is removed at release. Whoever opened it just before would then hold a lock that nobody else sees, so
- * after locking the path must still name the same file.
+ * The file is removed at release. Whoever opened it just before would then hold a lock that nobody else sees, and an
+ * inode number proves nothing, since it is used again at once. So opening and removing happen under a second lock,
+ * the guard, whose file stays for ever.
  */
 
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,9 +12,9 @@ import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SealiftError } from '../protocol/errors.ts'
-import { identifyFile, isSameFile, preparePrivateFile } from './private-file.ts'
+import { existingFile, preparePrivateFile } from './private-file.ts'
 import { isBusy, toLedgerError } from './sqlite-fault.ts'
-import type { Role } from './transfers.ts'
+import type { Role } from './transfer-row.ts'
 
 export interface TransferLock {
   /** Gives the transfer free; calling it again does nothing. */
@@ -23,6 +24,11 @@ export interface TransferLock {
 /** Two that try at the same moment can both be turned away by SQLite, so one try is not enough. */
 const TRIES = 6
 const PAUSE_MS = 15
+/** The guard is held for a millisecond; so long it is tried, with short pauses. */
+const GUARD_TRIES = 400
+const GUARD_PAUSE_MS = 5
+/** Without the guard at release, the file stays and is used again. */
+const RELEASE_TRIES = 3
 
 /** A connection that is collected as garbage is closed, and its lock with it. */
 const held = new Set<DatabaseSync>()
@@ -46,10 +52,20 @@ export async function acquireTransferLock(
 ): Promise<TransferLock> {
   if (!/^[0-9a-f-]{36}$/.test(id)) throw new SealiftError('internal', 'a lock needs the id of a transfer')
   const path = join(folder, `${id}.${role}.lock`)
-  for (let attempt = 1; attempt <= TRIES; attempt++) {
-    const lock = tryLock(path)
-    if (lock !== null) return lock
-    if (attempt < TRIES) await delay(PAUSE_MS * (0.5 + randomJitter()))
+  for (let tries = 0, guardTries = 0; tries < TRIES;) {
+    const guard = lockFile(guardPath(path))
+    if (guard === null) {
+      if (++guardTries === GUARD_TRIES) throw new SealiftError('ledger_unavailable', `the locks are busy: ${folder}`)
+      await delay(GUARD_PAUSE_MS * (0.5 + randomJitter()))
+      continue
+    }
+    try {
+      const db = lockFile(path)
+      if (db !== null) return hold(path, db)
+    } finally {
+      guard.close()
+    }
+    if (++tries < TRIES) await delay(PAUSE_MS * (0.5 + randomJitter()))
   }
   const pid = readHolder(path)
   const who = pid === null ? 'another process' : pid === process.pid ? 'this process' : `process ${pid}`
@@ -59,39 +75,50 @@ export async function acquireTransferLock(
   })
 }
 
-/** @returns `null` where another connection has it, or where the file was removed in the same moment. */
-function tryLock(path: string): TransferLock | null {
+/** @returns the connection that holds the lock until it is closed; `null` where another has it. */
+function lockFile(path: string): DatabaseSync | null {
+  preparePrivateFile(path)
   let db: DatabaseSync | undefined
   try {
-    const identity = preparePrivateFile(path)
-    db = new DatabaseSync(path, { timeout: 0 })
+    db = new DatabaseSync(existingFile(path), { timeout: 0 })
     db.exec('BEGIN EXCLUSIVE')
-    if (!isSameFile(identifyFile(path), identity)) {
-      db.close()
-      return null
-    }
-    // Only for the message of whoever comes second; the lock does not depend on it.
-    writeFileSync(holderPath(path), `${process.pid}\n`, { mode: 0o600 })
+    return db
   } catch (error) {
     db?.close()
     if (isBusy(error)) return null
     throw toLedgerError(error, path)
   }
+}
+
+function hold(path: string, db: DatabaseSync): TransferLock {
   held.add(db)
+  try {
+    // Only for the message of whoever comes second; the lock does not depend on it.
+    writeFileSync(holderPath(path), `${process.pid}\n`, { mode: 0o600 })
+  } catch {
+    // A full disk, say: then that message names nobody.
+  }
   return { release: () => release(path, db) }
 }
 
 function release(path: string, db: DatabaseSync): void {
   if (!held.delete(db)) return
+  let guard: DatabaseSync | null = null
   try {
-    // While the lock is still held: what comes next at this path is another's.
+    for (let tries = 0; guard === null && tries < RELEASE_TRIES; tries++) guard = lockFile(guardPath(path))
     rmSync(holderPath(path), { force: true })
-    rmSync(path, { force: true })
+    // Windows removes no open file: there it stays and is used again.
+    if (guard !== null) rmSync(path, { force: true })
   } catch {
-    // Windows removes no open file; one that stays is used again.
+    // What stays is used again.
   } finally {
     db.close()
+    guard?.close()
   }
+}
+
+function guardPath(path: string): string {
+  return join(dirname(path), 'guard.lock')
 }
 
 function holderPath(path: string): string {

@@ -24,7 +24,7 @@ export interface Transfer extends AsyncIterable<TransferEvent> {
 
 /**
  * Runs a transfer behind a handle.
- * @param run does the work; is told to stop by the signal, whose reason becomes its error
+ * @param run does the work, and says `done` itself; is told to stop by the signal, whose reason becomes its error
  */
 export function startTransfer(
   outer: AbortSignal | undefined,
@@ -38,11 +38,7 @@ export function startTransfer(
 
   const work = async (): Promise<TransferResult> => {
     try {
-      const result = await run((event) => events.push(event), stop.signal)
-      const { savedTo, ...fields } = result
-      void savedTo
-      events.push({ event: 'done', ...fields })
-      return result
+      return await run((event) => events.push(event), stop.signal)
     } catch (error) {
       throw toSealiftError(error)
     } finally {

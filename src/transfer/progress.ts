@@ -39,6 +39,11 @@ export class Progress {
     return this.#filesDone
   }
 
+  /** What this process moved. */
+  get movedBytes(): number {
+    return this.#moved
+  }
+
   /** Milliseconds since acceptance; 0 before it. */
   get elapsedMs(): number {
     return this.#startedMs === null ? 0 : this.#clock.nowMs() - this.#startedMs

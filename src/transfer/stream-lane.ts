@@ -41,6 +41,7 @@ export class StreamLane implements Lane {
   readonly #unacknowledged = new RangeSet()
   #chunkBytes: number
   #measuredBytes = 0
+  #lastReceiptMs: number
   #measuredSinceMs: number
   readonly #pending: Receipt[] = []
   #wakeReader: (() => void) | null = null
@@ -55,6 +56,7 @@ export class StreamLane implements Lane {
     this.limits = { maxChunkBytes: Math.min(options.maxChunkBytes, MAX_CHUNK_BYTES), windowBytes: MAX_UNACKNOWLEDGED_BYTES }
     this.#chunkBytes = this.limits.maxChunkBytes
     this.#measuredSinceMs = this.#clock.nowMs()
+    this.#lastReceiptMs = this.#measuredSinceMs
     this.receipts = { [Symbol.asyncIterator]: () => this.#readReceipts() }
     this.closed = this.#session.end.then(({ error }) => {
       this.#wakeReader?.()
@@ -93,6 +95,7 @@ export class StreamLane implements Lane {
     const { codec, level } = pickCodec(this.#compress, this.#level, chunk.bytes)
     const { codecId, bytes } = await encodeChunk(codec, chunk.bytes, level)
     signal.throwIfAborted()
+    if (this.#unacknowledged.count === 0) this.#lastReceiptMs = this.#clock.nowMs()
     this.#unacknowledged.add(chunk.start, chunk.end)
     const sent = this.#session.sendChunk(
       { codec: codecId, epoch: this.#epoch, offset: chunk.start, rawBytes: chunk.end - chunk.start },
@@ -105,9 +108,15 @@ export class StreamLane implements Lane {
     )
   }
 
+  /** Milliseconds for which chunks have been under way without one being acknowledged; 0 where none are. */
+  get stalledMs(): number {
+    return this.#unacknowledged.count === 0 ? 0 : this.#clock.nowMs() - this.#lastReceiptMs
+  }
+
   /** ACK arrived for these ranges. */
   acknowledge(ranges: readonly Range[]): void {
     this.#unacknowledged.removeAll(ranges)
+    this.#lastReceiptMs = this.#clock.nowMs()
     this.#receipt({ safe: ranges })
   }
 

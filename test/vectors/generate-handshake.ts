@@ -31,7 +31,8 @@ const description = {
   confirmResponder: 'CONFIRM_R; its MAC covers context, INIT, RESP, CONFIRM_I',
   initiatorToResponder: 'traffic secret of that direction; responderToInitiator the other',
   resumeId: 'by which the initiator may come back, with resumeKey; under resume those that were used',
-  recordKey: 'first key of the direction initiator to responder; recordIv its IV; nextSecret the traffic secret after it',
+  recordKey:
+    'first key of the direction initiator to responder; recordIv its IV; nextSecret the traffic secret after it',
 }
 
 /** Bytes that look random and are not: SHA-256 of a label and a counter. */
@@ -57,7 +58,8 @@ function kemFor(name: string, seed: string): VectorInput['kem'] {
   if (kem === null) throw new Error('this Node has no ML-KEM')
   const keys = kem.generate()
   const known = knownKem(name)
-  if (known !== null && toHex(kem.decapsulate(keys.privateKey, fromHex(known.ciphertext))) === known.secret) return known
+  if (known !== null && toHex(kem.decapsulate(keys.privateKey, fromHex(known.ciphertext))) === known.secret)
+    return known
   const { ciphertext, secret } = kem.encapsulate(keys.publicKey)
   return { ciphertext: toHex(ciphertext), secret: toHex(secret) }
 }

@@ -1,0 +1,304 @@
+/**
+ * `npm run bench`: Sealift against whatever of its kind is installed, on this machine, now.
+ *
+ * Owns the options, the folders, the choice of cases and the goals. It exits with 0 when everything was measured, also
+ * when goals are missed; with 1 when Sealift itself failed; with 2 for a wrong option.
+ */
+
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+import { runAgain, runCase } from './cases.ts'
+import type { AgainResult } from './cases.ts'
+import { atExit } from './cleanup.ts'
+import { copy, copyAndSync, findNetcat, makeSshContenders, missingSsh, startCroc, startWormhole } from './contenders.ts'
+import type { Contender, Missing } from './contenders.ts'
+import { makeLargeFile, makeTree } from './fixtures.ts'
+import { makeFloor } from './floor.ts'
+import { findProgram, measure } from './measure.ts'
+import { atLeast, atMost, cpuSeconds, describeMachine, fileSystemOf, goalTable, machineText } from './report.ts'
+import { ratio, seconds, tableOf, toJson } from './report.ts'
+import type { CaseResult, Goal } from './report.ts'
+import { buildSealift, makeSealift } from './sealift.ts'
+import type { SealiftContender } from './sealift.ts'
+import { startSshd } from './sshd.ts'
+
+const CASES = ['large', 'tree', 'again', 'disk'] as const
+type CaseName = (typeof CASES)[number]
+
+const MEMORY_GOAL_BYTES = 150e6
+/** Paths, sizes and times of the tree's small files, against their content. */
+const MANIFEST_SHARE = 0.05
+const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk] [--size 1GiB] [--files N]
+                        [--tmp DIR] [--disk DIR] [--json FILE] [--without NAME,NAME] [--quick]
+`
+
+interface Options {
+  readonly runs: number
+  readonly only: ReadonlySet<CaseName>
+  readonly sizeBytes: number
+  readonly files: number
+  readonly tmp: string
+  readonly disk: string
+  readonly json: string
+  readonly without: ReadonlySet<string>
+}
+
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      runs: { type: 'string' },
+      only: { type: 'string', default: CASES.join(',') },
+      size: { type: 'string' },
+      files: { type: 'string' },
+      tmp: { type: 'string', default: existsSync('/dev/shm') ? '/dev/shm' : tmpdir() },
+      disk: { type: 'string', default: fileSystemOf(tmpdir()) === 'tmpfs' ? process.cwd() : tmpdir() },
+      json: { type: 'string', default: join(tmpdir(), 'bench-results.json') },
+      without: { type: 'string', default: '' },
+      quick: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    process.stdout.write(USAGE)
+    process.exit(0)
+  }
+  const only = values.only.split(',').map((name) => {
+    const found = CASES.find((known) => known === name)
+    if (found === undefined) throw new Error(`--only knows ${CASES.join(', ')}, not ${name}`)
+    return found
+  })
+  return {
+    runs: wholeNumber('--runs', values.runs ?? (values.quick ? '1' : '5')),
+    only: new Set(only),
+    sizeBytes: parseSize(values.size ?? (values.quick ? '64MiB' : '1GiB')),
+    files: wholeNumber('--files', values.files ?? (values.quick ? '1000' : '12001')),
+    tmp: values.tmp,
+    disk: values.disk,
+    json: values.json,
+    without: new Set(values.without.split(',')),
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1) throw new Error(`${name} takes a whole number from 1 on, not ${text}`)
+  return value
+}
+
+function parseSize(text: string): number {
+  const match = /^(\d+)(KiB|MiB|GiB)$/.exec(text)
+  if (match === null) throw new Error(`--size takes KiB, MiB or GiB, as in 256MiB, not ${text}`)
+  return Number(match[1]) * { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[match[2] as 'KiB' | 'MiB' | 'GiB']
+}
+
+/** A folder of the bench's own, removed at the end. */
+function makeFolder(parent: string): string {
+  const folder = mkdtempSync(join(parent, 'sealift-bench-'))
+  atExit(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Everybody who can run here. The rest are in `missing`. */
+class Field {
+  readonly floor: Contender
+  readonly sealift: SealiftContender
+  readonly nc: Contender | null
+  readonly scp: Contender | null
+  readonly tar: Contender | null
+  readonly rsync: Contender | null
+  readonly croc: Contender | null
+  readonly wormhole: Contender | null
+  readonly missing: readonly Missing[]
+
+  private constructor(floor: Contender, sealift: SealiftContender, found: readonly (Contender | Missing)[]) {
+    const named = (name: string): Contender | null => found.filter(isPresent).find((one) => one.name === name) ?? null
+    this.floor = floor
+    this.sealift = sealift
+    this.nc = named('nc')
+    this.scp = named('scp')
+    this.tar = named('tar | ssh')
+    this.rsync = named('rsync')
+    this.croc = named('croc')
+    this.wormhole = named('wormhole')
+    this.missing = found.filter((one): one is Missing => !isPresent(one))
+  }
+
+  static async gather(folder: string, home: string, without: ReadonlySet<string>): Promise<Field> {
+    const wanted = async (name: string, start: () => Promise<readonly (Contender | Missing)[]>) =>
+      without.has(name) ? [] : await start()
+    const found = [
+      ...(await wanted('nc', async () => [findNetcat()])),
+      ...(await wanted('ssh', () => gatherSsh(join(folder, 'ssh')))),
+      ...(await wanted('croc', async () => [await startCroc(folder)])),
+      ...(await wanted('wormhole', async () => [await startWormhole(folder)])),
+    ].filter((one) => !without.has(one.name))
+    return new Field(makeFloor(folder), makeSealift(folder, home), found)
+  }
+}
+
+function isPresent(one: Contender | Missing): one is Contender {
+  return 'transfer' in one
+}
+
+async function gatherSsh(folder: string): Promise<(Contender | Missing)[]> {
+  const sshd = findProgram('sshd')
+  if (sshd === null || findProgram('ssh') === null) return missingSsh('sshd or ssh is not installed')
+  mkdirSync(folder, { mode: 0o700 })
+  try {
+    const { scp, tar, rsync } = makeSshContenders(await startSshd(sshd, folder))
+    return [scp, tar, rsync]
+  } catch (error) {
+    return missingSsh(error instanceof Error ? error.message : String(error))
+  }
+}
+
+function present(contenders: readonly (Contender | null)[]): Contender[] {
+  return contenders.filter((one) => one !== null)
+}
+
+async function main(options: Options): Promise<void> {
+  const startedMs = performance.now()
+  buildSealift()
+  const memory = makeFolder(options.tmp)
+  const home = join(memory, 'home')
+  mkdirSync(home)
+  const large = join(memory, 'large.bin')
+  const target = join(memory, 'target')
+  makeLargeFile(large, options.sizeBytes)
+  const nodeModules = fileURLToPath(new URL('../node_modules', import.meta.url))
+  const tree = makeTree(join(memory, 'tree'), nodeModules, options.files)
+  const field = await Field.gather(memory, home, options.without)
+  for (const { name, install } of field.missing) process.stderr.write(`bench: no ${name} here: ${install}\n`)
+  await warmUp(field, memory)
+
+  const machine = describeMachine({ memory, disk: options.disk })
+  process.stdout.write(`# Sealift bench\n\n${machineText(machine)}\n`)
+  const sizeText = `${(options.sizeBytes / 2 ** 20).toFixed(0)} MiB`
+  const treeText = `${tree.files} files, ${(tree.bytes / 1e6).toFixed(0)} MB`
+  const { runs } = options
+  const results: CaseResult[] = []
+  const report = (result: CaseResult): void => {
+    results.push(result)
+    if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
+    const reference = result.name === 'again' ? 'sealift, again' : 'sealift'
+    process.stdout.write(`${tableOf(result, reference)}\n`)
+  }
+
+  if (options.only.has('large')) {
+    const { nc, scp, rsync, croc, wormhole, floor, sealift } = field
+    const contenders = present([copy, nc, scp, rsync, croc, wormhole, floor, sealift])
+    report(await runCase({ name: 'large', title: `${sizeText} random file`, contenders, source: large, target, runs }))
+  }
+  if (options.only.has('tree')) {
+    const { tar, scp, rsync, croc, wormhole, floor, sealift } = field
+    const contenders = present([copy, tar, scp, rsync, croc, wormhole, floor, sealift])
+    report(await runCase({ name: 'tree', title: `Tree: ${treeText}`, contenders, source: tree.path, target, runs }))
+  }
+  let again: AgainResult | null = null
+  if (options.only.has('again')) {
+    const { sealift, rsync } = field
+    const others = present([rsync])
+    const title = `Tree again, unchanged: ${treeText}`
+    again = await runAgain({ name: 'again', title, sealift, others, source: tree.path, target, runs })
+    report(again)
+  }
+  if (options.only.has('disk')) {
+    const disk = makeFolder(options.disk)
+    const contenders = [copyAndSync, makeSealift(disk, home)]
+    const diskLarge = join(disk, 'large.bin')
+    makeLargeFile(diskLarge, options.sizeBytes)
+    const diskTree = makeTree(join(disk, 'tree'), nodeModules, options.files)
+    const notes = ['Durable at the end. The disk is flushed before each run; caches are not dropped.']
+    const common = { contenders, target: join(disk, 'target'), runs, flush: true, notes }
+    const onDisk = `on ${fileSystemOf(disk)}`
+    report(await runCase({ ...common, name: 'disk large', title: `${sizeText} ${onDisk}`, source: diskLarge }))
+    report(await runCase({ ...common, name: 'disk tree', title: `Tree ${onDisk}: ${treeText}`, source: diskTree.path }))
+  }
+
+  const goals = judge(results, again, tree.bytes)
+  process.stdout.write(goalTable(goals))
+  writeFileSync(options.json, toJson(machine, results, goals))
+  const minutes = (performance.now() - startedMs) / 60_000
+  process.stdout.write(`\n${runs} runs each, interleaved; ${minutes.toFixed(1)} minutes; JSON: ${options.json}\n`)
+  if (results.some(({ failed }) => failed.has('sealift'))) process.exitCode = 1
+}
+
+/** Nobody is measured while code caches are cold that are warm on every later day. */
+async function warmUp(field: Field, folder: string): Promise<void> {
+  const source = join(folder, 'small.bin')
+  const target = join(folder, 'warm')
+  makeLargeFile(source, 1 << 20)
+  for (const contender of [field.floor, field.sealift]) {
+    mkdirSync(target)
+    try {
+      await measure((meter) => contender.transfer(meter, source, target))
+    } catch (error) {
+      process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`)
+    }
+    rmSync(target, { recursive: true, force: true })
+  }
+}
+
+function judge(results: readonly CaseResult[], again: AgainResult | null, treeBytes: number): Goal[] {
+  const find = (name: string): CaseResult | undefined => results.find((result) => result.name === name)
+  const against = (
+    name: string,
+    below: string,
+    above = 'sealift',
+    of: Parameters<typeof ratio>[3] = seconds,
+  ): number | null => {
+    const result = find(name)
+    return result === undefined ? null : ratio(result, above, below, of)
+  }
+  const peaks = results.flatMap(({ runs }) =>
+    [...runs]
+      .filter(([name]) => name.startsWith('sealift'))
+      .flatMap(([, measured]) => measured.map((run) => run.peakBytes)),
+  )
+  const peakBytes = Math.max(...peaks.map((peak) => peak ?? 0), 0)
+  return [
+    atMost('1 GiB: at most 0.7 of scp', 0.7, against('large', 'scp'), against('large', 'scp', 'floor')),
+    atMost('1 GiB: at most 0.7 of croc', 0.7, against('large', 'croc'), against('large', 'croc', 'floor')),
+    atMost('1 GiB: processor time not above that of scp', 1, against('large', 'scp', 'sealift', cpuSeconds)),
+    atLeast('1 GiB: floor / sealift at least 0.85', 0.85, against('large', 'sealift', 'floor')),
+    atMost(
+      'tree: at most 0.75 of tar | ssh',
+      0.75,
+      against('tree', 'tar | ssh'),
+      against('tree', 'tar | ssh', 'floor'),
+    ),
+    atLeast('tree: floor / sealift at least 0.85', 0.85, against('tree', 'sealift', 'floor')),
+    atMost('again: at most 0.5 of the first time', 0.5, against('again', 'sealift, first', 'sealift, again')),
+    noContent(again, treeBytes),
+    {
+      goal: 'memory: every process under 150 MB',
+      reached: peakBytes === 0 ? '-' : `${(peakBytes / 1e6).toFixed(0)} MB`,
+      state: peakBytes === 0 ? 'not measured' : peakBytes < MEMORY_GOAL_BYTES ? 'met' : 'missed',
+    },
+    atMost('disk, 1 GiB: at most 1.3 of cp + sync', 1.3, against('disk large', 'cp + sync')),
+    atMost('disk, tree: at most 1.3 of cp + sync', 1.3, against('disk tree', 'cp + sync')),
+  ]
+}
+
+/** What travels for an unchanged tree is its manifest and the receiver's answer: far less than its content. */
+function noContent(again: AgainResult | null, treeBytes: number): Goal {
+  const goal = 'again: no content moved'
+  const moved = again?.bytesOnWire ?? null
+  if (moved === null) return { goal, reached: '-', state: 'not measured' }
+  return { goal, reached: `${moved} bytes on the wire`, state: moved < treeBytes * MANIFEST_SHARE ? 'met' : 'missed' }
+}
+
+try {
+  await main(readOptions())
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error)
+  const isUsage = (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true || message.startsWith('--')
+  process.stderr.write(`bench: ${message}\n${isUsage ? USAGE : ''}`)
+  process.exitCode = isUsage ? 2 : 1
+}
+// Servers of other contenders still run: the clean-up ends them.
+process.exit()

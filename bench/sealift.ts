@@ -1,0 +1,99 @@
+/**
+ * Sealift as a contender: the built program, `send --pod` and `receive` as two processes over loopback TCP.
+ *
+ * Owns the throw-away ledger and the reading of the events. Measures nothing itself.
+ */
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import type { Contender } from './contenders.ts'
+import type { Meter, MeteredProcess } from './measure.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+/** What the receiver's `done` event says. */
+export interface DoneEvent {
+  readonly bytes: number
+  readonly bytesOnWire: number
+  readonly seconds: number
+}
+
+export interface SealiftContender extends Contender {
+  /** Of the transfer before. */
+  readonly last: DoneEvent | null
+  /** Makes the next transfer meet a new ledger. */
+  forget(): void
+}
+
+/**
+ * @param folder for the ledger of both ends: on the disk that is measured
+ * @param home an empty folder for what the program keeps in the user's home
+ */
+export function makeSealift(folder: string, home: string): SealiftContender {
+  const ledger = join(folder, 'ledger')
+  const env = { ...process.env, HOME: home, DB_PATH: join(ledger, 'ledger.db'), NO_COLOR: '1' }
+  const program = [process.execPath, join(ROOT, 'bin', 'sealift.js')]
+  let last: DoneEvent | null = null
+  mkdirSync(ledger, { recursive: true, mode: 0o700 })
+  return {
+    name: 'sealift',
+    get last() {
+      return last
+    },
+    forget(): void {
+      rmSync(ledger, { recursive: true, force: true })
+      mkdirSync(ledger, { mode: 0o700 })
+    },
+    async transfer(meter: Meter, source: string, target: string): Promise<void> {
+      const sender = meter.spawn([...program, 'send', source, '--pod', '--port', '0', '--json'], { env })
+      const connect = await sender.line((line) => connectOf(line))
+      const receiver = meter.spawn([...program, 'receive', connect, '-o', target, '--json', '--yes'], { env })
+      await Promise.all([ended(sender), ended(receiver)])
+      last =
+        receiver.lines
+          .map(parseEvent)
+          .find((event): event is DoneEvent & { event: string } => event?.event === 'done') ?? null
+      if (last === null) throw new Error('sealift receive printed no done event')
+    },
+  }
+}
+
+/** Builds `dist/` where it is missing or older than a source. */
+export function buildSealift(): void {
+  const built = join(ROOT, 'dist', 'cli', 'main.js')
+  if (existsSync(built) && statSync(built).mtimeMs >= newestMs(join(ROOT, 'src'))) return
+  process.stderr.write('bench: building dist/\n')
+  const build = spawnSync(process.execPath, [join(ROOT, 'scripts', 'build.ts')], { cwd: ROOT, encoding: 'utf8' })
+  if (build.status !== 0) throw new Error(`the build failed: ${build.stderr.trim()}`)
+}
+
+function newestMs(folder: string): number {
+  const entries = readdirSync(folder, { withFileTypes: true, recursive: true })
+  return Math.max(0, ...entries.map((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs))
+}
+
+/** With the error event, which says more than the exit code. */
+async function ended(end: MeteredProcess): Promise<void> {
+  try {
+    await end.done
+  } catch (error) {
+    const fault = end.lines.find((line) => parseEvent(line)?.event === 'error')
+    throw fault === undefined ? error : new Error(`sealift failed: ${fault}`, { cause: error })
+  }
+}
+
+function connectOf(line: string): string | undefined {
+  const event = parseEvent(line)
+  return event?.event === 'listening' ? event.connect : undefined
+}
+
+function parseEvent(line: string): (Partial<DoneEvent> & { event: string; connect?: string }) | null {
+  try {
+    return JSON.parse(line) as { event: string }
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,85 @@
+/** `sealift receive`: fetches from a listening sender. */
+
+import { formatCount, formatSize } from '../../config/sizes.ts'
+import { parseConnectAddress } from '../../config/address.ts'
+import type { ConflictPolicy, IncomingOffer, OfferAnswer, ReceiveOptions } from '../../library/options.ts'
+import { receiveFiles } from '../../library/receive-files.ts'
+import { SealiftError } from '../../protocol/errors.ts'
+import { Output, shown } from '../output.ts'
+import { askFor, choose, confirm } from '../prompt.ts'
+import { readRate, type SharedOptions } from '../settings.ts'
+import { formatPace, TransferView } from '../transfer-view.ts'
+
+export interface ReceiveCommandOptions extends SharedOptions {
+  readonly outputDir?: string
+  readonly conflict?: ConflictPolicy
+  readonly portableNames?: boolean
+  readonly token?: string
+  /** Comes back by the key that the first meeting left: no token is needed. */
+  readonly byKey?: boolean
+}
+
+/** @throws SealiftError what the command ends with, where that is not success */
+export async function receive(address: string | undefined, given: ReceiveCommandOptions, signal: AbortSignal): Promise<void> {
+  const output = new Output(given)
+  const asks = output.canAsk && given.yes !== true
+  const bytesPerSecond = readRate(given.bwlimit)
+  const where = address ?? (await askAddress(asks, signal))
+  const byKey = given.byKey === true
+  const token = parseConnectAddress(where).token ?? given.token ?? (await findToken(asks && !byKey, byKey, signal))
+  const view = new TransferView(output)
+  const options: ReceiveOptions = {
+    signal,
+    token,
+    outputDir: given.outputDir,
+    conflict: given.conflict,
+    portableNames: given.portableNames,
+    bytesPerSecond,
+    accept: (offer, stop) => {
+      view.clear()
+      showOffer(offer, output)
+      return asks ? askWhetherToAccept(offer, given.conflict, stop) : true
+    },
+  }
+  const result = await view.follow(receiveFiles(where, options))
+  const places = result.savedTo.map(shown)
+  output.say(`Received ${formatCount(result.files)} files, ${formatSize(result.bytes)} ${formatPace(result)}.`)
+  if (places.length > 0) output.say(`Saved to ${places.slice(0, 5).join(', ')}${places.length > 5 ? `, and ${String(places.length - 5)} more` : ''}`)
+  else output.say('Everything was there already.')
+}
+
+async function askAddress(asks: boolean, signal: AbortSignal): Promise<string> {
+  if (asks) return askFor('Address of the sender:', signal)
+  throw new SealiftError('usage', 'give the address to receive from', { hint: 'sealift receive 192.168.1.20:coral-magnet, as the sender prints it' })
+}
+
+/** The token by environment or prompt, where the address does not have it. */
+async function findToken(asks: boolean, byKey: boolean, signal: AbortSignal): Promise<string | undefined> {
+  const set = process.env['SEALIFT_TOKEN']
+  if (set !== undefined && set.trim() !== '') return set
+  if (asks) return askFor('Token:', signal)
+  if (byKey) return undefined
+  throw new SealiftError('usage', 'there is no token in the address', { hint: 'write it behind the address, as the sender prints it, or set SEALIFT_TOKEN' })
+}
+
+function showOffer(offer: IncomingOffer, output: Output): void {
+  const { files, bytes, firstPaths, from, peer, freeBytes } = offer
+  const more = files > firstPaths.length ? ' …' : ''
+  const amount = `${formatCount(files)} ${files === 1 ? 'file' : 'files'}${bytes === null ? '' : `, ${formatSize(bytes)}`}`
+  output.say(`${output.strong(amount)} from ${shown(from)} (${shown(peer)}): ${firstPaths.map(shown).join('  ')}${more}`)
+  output.say(`into ${shown(offer.outputDir)}${freeBytes === null ? '' : ` (${formatSize(freeBytes)} free)`} as ${offer.savedAs.map(shown).slice(0, 5).join(', ')}`)
+  if (offer.unchanged > 0) output.say(`${formatCount(offer.unchanged)} are there already, unchanged, and will not be sent.`)
+  if (offer.differing > 0) output.say(`${formatCount(offer.differing)} are there already and differ.`)
+}
+
+async function askWhetherToAccept(offer: IncomingOffer, policy: ConflictPolicy | undefined, signal: AbortSignal): Promise<OfferAnswer> {
+  if (offer.differing > 0 && (policy === undefined || policy === 'auto')) {
+    const answer = await choose(
+      '[K]eep both, [o]verwrite, [l]eave mine, or [s]top?',
+      { k: 'rename', o: 'overwrite', l: 'skip', s: 'stop' },
+      signal,
+    )
+    return answer === 'stop' ? false : answer
+  }
+  return confirm('Accept?', true, signal)
+}

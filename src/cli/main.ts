@@ -1,0 +1,43 @@
+/**
+ * The `sealift` command. Reads the arguments, runs one command, and turns whatever goes wrong into one line, hints and
+ * an exit status.
+ */
+
+import { CommanderError } from 'commander'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { buildProgram } from './program.ts'
+import { Output } from './output.ts'
+import { stopOnSignals } from './signals.ts'
+
+async function main(args: readonly string[]): Promise<number> {
+  const json = args.includes('--json')
+  const signals = stopOnSignals()
+  try {
+    await buildProgram(signals.signal).parseAsync([...args], { from: 'user' })
+    return 0
+  } catch (thrown) {
+    // Help and version end the parsing by a throw; they are no faults.
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0
+    const error = thrown instanceof CommanderError ? usageError(thrown) : toSealiftError(signals.cause(thrown))
+    new Output({ json }).error(error)
+    if (error.code === 'internal' && process.env['SEALIFT_DEBUG'] !== undefined) console.error(error.cause ?? error)
+    return error.exitCode
+  } finally {
+    signals.release()
+  }
+}
+
+function usageError(thrown: CommanderError): SealiftError {
+  // Commander puts its suggestion on a second line, and "error: " in front.
+  const [first = '', suggestion] = thrown.message.replace(/^error: /, '').split('\n')
+  const hint = suggestion === undefined ? 'sealift --help lists the commands, sealift COMMAND --help its options' : suggestion.replace(/^\(|\)$/g, '')
+  const file = /^unknown option '(-[^']*)'/.exec(first)?.[1]
+  return new SealiftError('usage', first, { hint: file === undefined ? hint : `${hint}\na file of that name is given as ./${file}` })
+}
+
+const code = await main(process.argv.slice(2))
+// What is still under way (a farewell, a socket that lingers) must not hold the terminal; output is flushed first.
+process.exitCode = code
+await new Promise((resolve) => process.stdout.write('', resolve))
+await new Promise((resolve) => process.stderr.write('', resolve))
+process.exit(code)

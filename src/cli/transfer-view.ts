@@ -1,0 +1,92 @@
+/** Shows a running transfer: as lines and a progress line for people, as events for programs. */
+
+import { formatAddress } from '../config/address.ts'
+import { formatCount, formatSize } from '../config/sizes.ts'
+import type { Transfer, TransferResult } from '../library/transfer.ts'
+import type { ListeningEvent, TransferEvent } from '../transfer/events.ts'
+import { type Output, shown } from './output.ts'
+import type { ProgressLine } from './progress-line.ts'
+
+/** Names of failed files that are shown one by one. */
+const MAX_WARNINGS_SHOWN = 20
+
+export class TransferView {
+  readonly #output: Output
+  #line: ProgressLine | null = null
+  #warnings = 0
+
+  constructor(output: Output) {
+    this.#output = output
+  }
+
+  /** Shows all events and waits for the end. @throws SealiftError of the transfer */
+  async follow(transfer: Transfer): Promise<TransferResult> {
+    if (this.#output.showsProgress) {
+      const { ProgressLine } = await import('./progress-line.ts')
+      this.#line = new ProgressLine()
+    }
+    try {
+      for await (const event of transfer) this.#show(event)
+      return await transfer.done
+    } finally {
+      this.clear()
+      if (this.#warnings > MAX_WARNINGS_SHOWN) this.#output.warn(`and ${formatCount(this.#warnings - MAX_WARNINGS_SHOWN)} more`)
+    }
+  }
+
+  /** Takes the progress line away before something else is written. */
+  clear(): void {
+    this.#line?.clear()
+  }
+
+  #show(event: TransferEvent): void {
+    const output = this.#output
+    // `done` is known to be whole only with the end of the transfer, but it is the transfer that says it.
+    output.event(event)
+    if (event.event === 'progress') {
+      this.#line?.update(event)
+      return
+    }
+    if (event.event === 'file') return
+    this.clear()
+    switch (event.event) {
+      case 'listening':
+        this.#listening(event)
+        break
+      case 'connected':
+        output.say(`Connected to ${shown(event.peer)} (${event.suite}, ${event.cipher}).`)
+        break
+      case 'refused':
+        output.detail(`Refused ${shown(event.peer)}: ${event.code}`)
+        break
+      case 'excluded':
+        output.say(
+          `Left out ${shown(event.path)} (${formatCount(event.files)} files, ${formatSize(event.bytes)}): ${shown(event.reason)}. --all sends it.`,
+        )
+        break
+      case 'warning':
+        this.#warnings++
+        if (this.#warnings <= MAX_WARNINGS_SHOWN || event.code === 'auth_failed') output.warn(event.message)
+        break
+      case 'done':
+        break
+    }
+  }
+
+  #listening(event: ListeningEvent): void {
+    const { address, port, token, files, bytes } = event
+    const output = this.#output
+    if (output.quiet) return
+    const amount = bytes === null ? 'standard input' : `${formatCount(files)} ${files === 1 ? 'file' : 'files'}, ${formatSize(bytes)}`
+    output.say(`Sending ${amount}.  On the other side run:`)
+    output.say()
+    output.say(output.strong(`    sealift receive ${formatAddress(address, port, true)}:${token ?? ''}`))
+    output.say()
+    if (address !== '127.0.0.1') output.say('Only the token guards this address: pass it on by a way you trust.')
+  }
+}
+
+/** `in 4.1 s (774.2 MiB/s)`. */
+export function formatPace({ seconds, bytesPerSecond }: TransferResult): string {
+  return `in ${seconds < 10 ? seconds.toFixed(1) : String(Math.round(seconds))} s (${formatSize(bytesPerSecond)}/s)`
+}

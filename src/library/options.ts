@@ -1,0 +1,88 @@
+/** What `sendFiles` and `receiveFiles` may be told. Every field has a default; durations are in milliseconds, sizes in bytes. */
+
+import type { CompressSetting } from '../codecs/codec-table.ts'
+import type { CONFLICT_POLICIES } from '../protocol/messages.ts'
+import type { StageProbe } from '../transfer/stage.ts'
+
+export type ConflictPolicy = (typeof CONFLICT_POLICIES)[number]
+export type { CompressSetting }
+
+interface CommonOptions {
+  /** Stops the transfer; its reason becomes the error of `done`. */
+  readonly signal?: AbortSignal | undefined
+  /** File of the ledger; default `DB_PATH`, else in the user's data folder. */
+  readonly ledgerPath?: string | undefined
+  /** Bytes a second on the wire, at most. */
+  readonly bytesPerSecond?: number | undefined
+  /** What the other side is told about this one; default `user@host`. */
+  readonly name?: string | undefined
+  /** @internal For tests: called at the named stages. */
+  readonly probe?: StageProbe | undefined
+}
+
+export interface SendOptions extends CommonOptions {
+  /** Listen on 127.0.0.1. */
+  readonly pod?: boolean | undefined
+  /** Listen on the address of the local network. */
+  readonly lan?: boolean | undefined
+  /** Listen on this address. */
+  readonly listen?: string | undefined
+  /** Default 15820; 0 takes any free port. */
+  readonly port?: number | undefined
+  /** How long to wait for a receiver; default 5 minutes. */
+  readonly waitMs?: number | undefined
+  /** Patterns in the syntax of gitignore. */
+  readonly exclude?: readonly string[] | undefined
+  /** Texts of files with such patterns. */
+  readonly excludeFrom?: readonly string[] | undefined
+  /** Leave nothing out by default rules. */
+  readonly all?: boolean | undefined
+  /** Keep links that stay inside; default true. */
+  readonly links?: boolean | undefined
+  /** What the receiver is asked to do with what is in the way; it decides. */
+  readonly conflict?: ConflictPolicy | undefined
+  /** Default `none`. */
+  readonly compress?: CompressSetting | undefined
+  readonly compressionLevel?: number | undefined
+  /** 0 (last) … 9 (first). */
+  readonly priority?: number | undefined
+}
+
+/** What a receiver is offered. */
+export interface IncomingOffer {
+  readonly transferId: string
+  /** Who sends, as they say themselves; not proved. */
+  readonly from: string
+  /** Address they are at. */
+  readonly peer: string
+  readonly files: number
+  /** `null` while unknown. */
+  readonly bytes: number | null
+  /** Paths of the first files, as in the manifest. */
+  readonly firstPaths: readonly string[]
+  readonly outputDir: string
+  /** Where each root would be saved, under the policy of now. */
+  readonly savedAs: readonly string[]
+  /** `null` where the system does not say. */
+  readonly freeBytes: number | null
+  /** Files that are there already with other content. */
+  readonly differing: number
+  /** Files that are there already and need not be sent. */
+  readonly unchanged: number
+}
+
+/** The answer to an offer: no, yes, or yes with another policy for what is in the way. */
+export type OfferAnswer = boolean | ConflictPolicy
+
+export interface ReceiveOptions extends CommonOptions {
+  /** Where roots are saved; default the current folder; made where it is missing. */
+  readonly outputDir?: string | undefined
+  /** The token, where the address does not hold it. */
+  readonly token?: string | undefined
+  /** Default `auto`. */
+  readonly conflict?: ConflictPolicy | undefined
+  /** Asked once a transfer; default: accept. */
+  readonly accept?: ((offer: IncomingOffer, signal: AbortSignal) => OfferAnswer | Promise<OfferAnswer>) | undefined
+  /** Rename or refuse what other systems cannot hold. */
+  readonly portableNames?: boolean | undefined
+}

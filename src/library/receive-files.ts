@@ -1,0 +1,303 @@
+/**
+ * Receiving from a listening sender: joins the address, the token, the ledger and the reception into one transfer, and
+ * comes back by itself when the connection drops.
+ */
+
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+import { dialTcp } from '../carriers/tcp.ts'
+import { type ConnectAddress, parseConnectAddress } from '../config/address.ts'
+import { nodeCrypto } from '../crypto/node.ts'
+import { freeBytes } from '../files/free-space.ts'
+import { removeStaleStaging } from '../files/staging.ts'
+import { normalizeToken } from '../identity/token.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { toHex } from '../protocol/bytes.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
+import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import { delay, systemClock } from '../transfer/clock.ts'
+import { type DialledSession, Dialer } from '../transfer/dialling.ts'
+import type { TransferEvent } from '../transfer/events.ts'
+import { paced } from '../transfer/pacing.ts'
+import { Progress } from '../transfer/progress.ts'
+import { ReceiverSession } from '../transfer/receiver-session.ts'
+import { DirectReception, type OfferToDecide, type StartedTransfer } from '../transfer/reception.ts'
+import { noProbe } from '../transfer/stage.ts'
+import type { ConflictPolicy, ReceiveOptions } from './options.ts'
+import { startTransfer, type Transfer, type TransferResult } from './transfer.ts'
+import { openUserLedger } from './user-ledger.ts'
+
+const CONNECT_TIMEOUT_MS = 10_000
+/** How many paths a user is shown before accepting. */
+const FIRST_PATHS = 8
+/** With everything saved, the sender gets this long to come back and hear of it. */
+const TELL_TIMEOUT_MS = 3000
+const FIRST_BACK_OFF_MS = 100
+const LONGEST_BACK_OFF_MS = 5000
+
+/**
+ * Fetches what a sender offers.
+ *
+ * Starts at once. After an interruption, calling it again with the same address and folder goes on with what is missing.
+ *
+ * @param connect `ADDRESS[:PORT][:TOKEN]`, as the sender's `listening` event has it
+ * @example
+ * ```ts
+ * const transfer = receiveFiles('127.0.0.1:15820:coral-magnet', { outputDir: 'in' })
+ * for await (const event of transfer) if (event.event === 'progress') console.log(event.bytesDone)
+ * console.log((await transfer.done).savedTo)
+ * ```
+ */
+export function receiveFiles(connect: string, options: ReceiveOptions = {}): Transfer {
+  return startTransfer(options.signal, async (emit, signal) => {
+    const address = parseConnectAddress(connect)
+    const ledger = await openUserLedger(options.ledgerPath)
+    try {
+      return await new DirectReceive(address, options, emit, signal, ledger).run()
+    } finally {
+      await ledger.close()
+    }
+  })
+}
+
+class DirectReceive {
+  readonly #address: ConnectAddress
+  readonly #options: ReceiveOptions
+  readonly #emit: (event: TransferEvent) => void
+  readonly #signal: AbortSignal
+  readonly #ledger: Ledger
+  readonly #outputDir: string
+  readonly #reception: DirectReception
+  #started: StartedTransfer | null = null
+  #progress: Progress | null = null
+  #conversation: ReceiverSession | null = null
+  #wireBytes = 0
+  #failed = 0
+  #lastProgressMs = 0
+
+  constructor(address: ConnectAddress, options: ReceiveOptions, emit: (event: TransferEvent) => void, signal: AbortSignal, ledger: Ledger) {
+    this.#address = address
+    this.#options = options
+    this.#emit = emit
+    this.#signal = signal
+    this.#ledger = ledger
+    this.#outputDir = resolve(options.outputDir ?? '.')
+    this.#reception = new DirectReception({
+      ledger,
+      clock: systemClock,
+      probe: options.probe ?? noProbe,
+      outputDir: this.#outputDir,
+      conflict: options.conflict ?? 'auto',
+      name: options.name ?? hostname(),
+      host: address.host,
+      port: address.port,
+      peer: address.host,
+      decide: (question, stop) => this.#decide(question, stop),
+      onTransfer: (started) => this.#begin(started),
+      onEntry: (entry, status, savedAs) => this.#entry(entry, status, savedAs),
+      onWarning: (code, message) => emit({ event: 'warning', code, message }),
+      onProgress: (bytes, files) => {
+        this.#lastProgressMs = systemClock.nowMs()
+        this.#progress?.add(bytes, files)
+      },
+      onFault: (error) => this.#conversation?.fault(error),
+    })
+  }
+
+  async run(): Promise<TransferResult> {
+    const { host } = this.#address
+    removeStaleStaging(this.#outputDir, Date.now())
+    const typed = this.#options.token ?? this.#address.token
+    const token = typed === null ? null : normalizeToken(typed)
+    let keys = await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)
+    const dialer = new Dialer({
+      crypto: nodeCrypto,
+      clock: systemClock,
+      purpose: 'direct',
+      role: 'receiver',
+      token,
+      dial: async (signal) => {
+        const { port } = this.#address
+        const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
+        return paced(stream, this.#options.bytesPerSecond, systemClock)
+      },
+      resumeKeys: () => keys.map(({ resumeId, resumeKey }) => ({ id: resumeId, key: resumeKey })),
+      commit: async ({ id, key }, suite) => {
+        if (suite === 'resume') return
+        await this.#ledger.resumeKeys.save({ resumeId: id, resumeKey: key, role: 'receiver', host, outputDir: this.#outputDir })
+        keys = await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)
+      },
+      confirmed: async (resumeId, suite) => {
+        // From here on only this transfer's key is offered: another transfer of the same host is none of ours.
+        keys = keys.filter((key) => toHex(key.resumeId) === toHex(resumeId))
+        if (suite === 'cpace') await this.#ledger.resumeKeys.confirm(resumeId, 'receiver')
+      },
+    })
+    try {
+      return await this.#untilDone(dialer)
+    } finally {
+      this.#progress?.stop()
+      await this.#reception.close()
+      for (const { resumeKey } of keys) resumeKey.fill(0)
+    }
+  }
+
+  /** Sessions one after another, until the transfer is done or cannot go on. */
+  async #untilDone(dialer: Dialer): Promise<TransferResult> {
+    let backOffMs = FIRST_BACK_OFF_MS
+    let hadSession = false
+    for (;;) {
+      this.#signal.throwIfAborted()
+      let error: SealiftError
+      try {
+        const dialled = await dialer.connect(this.#signal)
+        hadSession = true
+        backOffMs = FIRST_BACK_OFF_MS
+        this.#lastProgressMs = systemClock.nowMs()
+        const outcome = await this.#session(dialled)
+        if (outcome === null) return this.#result()
+        error = outcome
+      } catch (thrown) {
+        this.#signal.throwIfAborted()
+        error = toSealiftError(thrown)
+        if (!hadSession && !isCutHandshake(error)) throw this.#explain(error)
+        if (!error.retryable) throw this.#explain(error)
+      }
+      const patienceMs = this.#reception.finished === null ? RECONNECT_TIMEOUT_MS : TELL_TIMEOUT_MS
+      if (!error.retryable || systemClock.nowMs() - this.#lastProgressMs > patienceMs) {
+        // All is saved; only the sender does not know, and it can ask again.
+        if (this.#reception.finished !== null) return this.#result()
+        throw this.#explain(error)
+      }
+      this.#emit({ event: 'warning', code: error.code, message: `${error.message}; connecting again` })
+      await delay(systemClock, backOffMs * (0.5 + Math.random()), this.#signal)
+      backOffMs = Math.min(backOffMs * 2, LONGEST_BACK_OFF_MS)
+    }
+  }
+
+  /** @returns `null` where all is done, else why the session ended */
+  async #session({ session, resumeId }: DialledSession): Promise<SealiftError | null> {
+    await this.#reception.joined(resumeId)
+    const conversation = new ReceiverSession({ session, reception: this.#reception, probe: this.#options.probe ?? noProbe })
+    this.#conversation = conversation
+    this.#emit({ event: 'connected', transferId: this.#started?.id ?? null, peer: session.peer.address, suite: session.suite, cipher: session.cipher })
+    const stop = (): void => void conversation.stop(toSealiftError(this.#signal.reason))
+    this.#signal.addEventListener('abort', stop, { once: true })
+    if (this.#signal.aborted) stop()
+    const outcome = await conversation.run()
+    this.#signal.removeEventListener('abort', stop)
+    this.#conversation = null
+    this.#wireBytes += session.wireBytes
+    this.#signal.throwIfAborted()
+    if (outcome.kind === 'done') {
+      await this.#reception.told()
+      return null
+    }
+    if (outcome.kind === 'ended') throw this.#explain(outcome.error)
+    return outcome.error
+  }
+
+  async #decide(question: OfferToDecide, signal: AbortSignal): Promise<ConflictPolicy> {
+    const { offer, manifest, survey, plan, outputDir } = question
+    const { accept, conflict = 'auto' } = this.#options
+    if (accept === undefined) return conflict
+    const answer = await accept(
+      {
+        transferId: offer.transferId,
+        from: offer.name,
+        peer: this.#address.host,
+        files: offer.files,
+        bytes: offer.bytes,
+        firstPaths: firstPaths(manifest),
+        outputDir,
+        savedAs: plan.roots.map(({ savedAs }) => savedAs),
+        freeBytes: freeBytes(outputDir),
+        differing: survey.differing + survey.otherKind,
+        unchanged: survey.unchanged,
+      },
+      AbortSignal.any([signal, this.#signal]),
+    )
+    if (answer === false) throw new SealiftError('declined', 'declined; nothing was received')
+    return answer === true ? conflict : answer
+  }
+
+  #begin(started: StartedTransfer): void {
+    this.#started = started
+    const { id, manifest, files, safeBytes, skippedBytes, endedFiles } = started
+    this.#progress = new Progress(systemClock, { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: files }, this.#emit)
+    this.#progress.start()
+    this.#progress.set(safeBytes + skippedBytes, endedFiles)
+  }
+
+  #entry(entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null): void {
+    const started = this.#started
+    if (started === null || started.manifest.kind(entry) !== KIND_FILE) return
+    if (status === 'failed') this.#failed++
+    const sha256 = status === 'ok' ? this.#reception.sha256(entry) : null
+    this.#emit({
+      event: 'file',
+      transferId: started.id,
+      path: started.manifest.path(entry),
+      sizeBytes: started.manifest.sizeBytes(entry),
+      sha256: sha256 === null ? null : toHex(sha256),
+      status,
+      savedAs,
+    })
+  }
+
+  #result(): TransferResult {
+    const started = this.#started
+    const seconds = (this.#progress?.elapsedMs ?? 0) / 1000
+    const moved = this.#progress?.movedBytes ?? 0
+    this.#progress?.flush()
+    const result = {
+      transferId: started?.id ?? this.#reception.transferId ?? '',
+      files: started?.files ?? 0,
+      bytes: started?.manifest.totalBytes ?? 0,
+      bytesOnWire: this.#wireBytes,
+      resumedBytes: started?.safeBytes ?? 0,
+      seconds,
+      bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
+    }
+    this.#emit({ event: 'done', ...result })
+    const failed = this.#reception.finished?.failed ?? this.#failed
+    if (failed > 0) {
+      throw new SealiftError('partial', `${String(failed)} could not be received; all others are saved`, {
+        hint: 'the warnings above name them',
+        transferId: result.transferId,
+      })
+    }
+    return { ...result, savedTo: this.#reception.savedRoots.map((name) => resolve(this.#outputDir, name)) }
+  }
+
+  /** Adds what the user can do about it. */
+  #explain(error: SealiftError): SealiftError {
+    const transferId = this.#reception.transferId ?? undefined
+    const hint = error.hint ?? (transferId !== undefined && error.retryable ? `run the same line again, or: sealift resume ${transferId}` : HINTS[error.code])
+    return new SealiftError(error.code, error.message, {
+      ...(hint === undefined ? {} : { hint }),
+      ...(transferId === undefined ? {} : { transferId }),
+      cause: error,
+      retryable: error.retryable,
+    })
+  }
+}
+
+const HINTS: Readonly<Partial<Record<SealiftError['code'], string>>> = {
+  auth_failed: 'a token works once, for one receiver; look again at what the sender shows now',
+  connect_failed: 'is the sender still running, and is the address right?',
+}
+
+/** The connection was made and then broke: the token may not be spent yet, so it is worth another try at once. */
+function isCutHandshake(error: SealiftError): boolean {
+  return error.code === 'connection_lost'
+}
+
+function firstPaths(manifest: Manifest): string[] {
+  const paths: string[] = []
+  for (let entry = 0; entry < manifest.count && paths.length < FIRST_PATHS; entry++) {
+    if (manifest.kind(entry) === KIND_FILE) paths.push(manifest.path(entry))
+  }
+  return paths
+}

@@ -1,0 +1,383 @@
+/**
+ * Sending to one receiver: joins the walk, the ledger, the token, the listener and the sender into one transfer.
+ */
+
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { listenTcp } from '../carriers/tcp.ts'
+import { formatAddress } from '../config/address.ts'
+import { nodeCrypto } from '../crypto/node.ts'
+import { loadExcluder } from '../files/exclude.ts'
+import { SourceReader } from '../files/source-reader.ts'
+import { type WalkResult, walkSources } from '../files/walk.ts'
+import { DirectToken } from '../guard/direct-token.ts'
+import { generateToken, normalizeToken } from '../identity/token.ts'
+import { ENTRY_FAILED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { type SealiftError, SealiftError as Failure, toSealiftError } from '../protocol/errors.ts'
+import { toHex } from '../protocol/bytes.ts'
+import { DEFAULT_PORT, DEFAULT_WAIT_MS, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import { encodeManifestPages } from '../protocol/manifest-pages.ts'
+import { escapeForDisplay } from '../protocol/names.ts'
+import { Admission } from '../transfer/admission.ts'
+import { systemClock } from '../transfer/clock.ts'
+import type { TransferEvent } from '../transfer/events.ts'
+import { Outgoing } from '../transfer/outgoing.ts'
+import { paced } from '../transfer/pacing.ts'
+import { Progress } from '../transfer/progress.ts'
+import { Sender } from '../transfer/sender.ts'
+import { noProbe } from '../transfer/stage.ts'
+import { listenAddress } from './listen-address.ts'
+import { openUserLedger } from './user-ledger.ts'
+import type { SendOptions } from './options.ts'
+import { startTransfer, type Transfer, type TransferResult } from './transfer.ts'
+
+type Emit = (event: TransferEvent) => void
+
+/**
+ * Sends files and folders to one receiver: listens, says address and token in the `listening` event, and waits.
+ *
+ * Starts at once. After an interruption, calling it again with the same paths and options goes on with what is missing.
+ *
+ * @param paths files and folders; a link that is named is followed
+ * @example
+ * ```ts
+ * const transfer = sendFiles(['photos'], { pod: true })
+ * for await (const event of transfer) if (event.event === 'listening') console.log(event.connect)
+ * await transfer.done
+ * ```
+ */
+export function sendFiles(paths: string | readonly string[], options: SendOptions = {}): Transfer {
+  return startTransfer(options.signal, (emit, signal) => new DirectSend([paths].flat(), options, emit, signal).run())
+}
+
+/** What would be sent, without sending it. @throws SealiftError as {@link sendFiles} */
+export async function planSend(paths: string | readonly string[], options: SendOptions = {}): Promise<WalkResult> {
+  const excluder = await loadExcluder(options.exclude ?? [], options.excludeFrom ?? [])
+  return walkSources([paths].flat(), {
+    excluder,
+    all: options.all ?? false,
+    keepLinks: options.links ?? true,
+    priority: options.priority ?? 5,
+  })
+}
+
+class DirectSend {
+  readonly #paths: readonly string[]
+  readonly #options: SendOptions
+  readonly #emit: Emit
+  readonly #signal: AbortSignal
+
+  constructor(paths: readonly string[], options: SendOptions, emit: Emit, signal: AbortSignal) {
+    this.#paths = paths
+    this.#options = options
+    this.#emit = emit
+    this.#signal = signal
+  }
+
+  async run(): Promise<TransferResult> {
+    this.#signal.throwIfAborted()
+    const walk = await planSend(this.#paths, this.#options)
+    // Where to listen is asked after the paths: a path that is not there is the first thing to say.
+    const host = listenAddress(this.#options)
+    this.#reportWalk(walk)
+    if (walk.manifest.count === 0) throw new Failure('path_unreadable', 'nothing of what was given can be read')
+    const ledger = await openUserLedger(this.#options.ledgerPath)
+    try {
+      return await this.#send(walk, host, ledger)
+    } finally {
+      await ledger.close()
+    }
+  }
+
+  #reportWalk({ excluded, warnings, failed }: WalkResult): void {
+    for (const { path, files, bytes, reason, pattern } of excluded) {
+      this.#emit({ event: 'excluded', path, files, bytes, reason: pattern === '' ? reason : `${reason} ${pattern}` })
+    }
+    for (const { path, message } of warnings) {
+      this.#emit({ event: 'warning', code: 'skipped', message: `${escapeForDisplay(path)}: ${message}` })
+    }
+    for (const { path, code, message } of failed) {
+      this.#emit({ event: 'warning', code, message: `${escapeForDisplay(path)}: ${message}` })
+    }
+  }
+
+  async #send(walk: WalkResult, host: string, ledger: Ledger): Promise<TransferResult> {
+    const { manifest } = walk
+    const digest = createHash('sha256')
+    for (const page of encodeManifestPages(manifest)) digest.update(page)
+    const checksum = digest.digest('hex')
+    const { id, key, replaces } = await this.#takeUp(manifest, walk, checksum, ledger)
+    const lock = await ledger.lock(id, 'sender')
+    const run = new SenderRun(this.#options, this.#emit, { id, key, manifest, walk, ledger, checksum, replaces })
+    try {
+      return await run.run(host, this.#signal)
+    } finally {
+      lock.release()
+    }
+  }
+
+  /** The unfinished transfer that this is, or a new one (PROTOCOL 3.1). */
+  async #takeUp(
+    manifest: Manifest,
+    walk: WalkResult,
+    checksum: string,
+    ledger: Ledger,
+  ): Promise<{ id: string; key: number; replaces: string | null }> {
+    const roots = [...manifest.roots()].map((root) => walk.sources.sourcePath(root))
+    const { exclude = [], excludeFrom = [], all = false, links = true, priority = 5 } = this.#options
+    const options = { exclude, excludeFrom, all, links, priority }
+    const same = await ledger.transfers.findResumableSender({ roots, options, checksum })
+    if (same !== null) return { id: same.id, key: same.key, replaces: same.replaces }
+    const older = await ledger.transfers.findReplaceableSender(roots)
+    const id = randomUUID()
+    const key = await ledger.transfers.create({
+      id,
+      role: 'sender',
+      transferType: 'upload',
+      filename: roots.length === 1 ? manifest.name(0) : `${String(roots.length)} items`,
+      fileSize: manifest.totalBytes,
+      checksum,
+      roots,
+      options,
+      entryCount: manifest.count,
+      priority,
+      transportUsed: 'tcp',
+      replaces: older?.id ?? null,
+    })
+    return { id, key, replaces: older?.id ?? null }
+  }
+}
+
+interface RunContext {
+  readonly id: string
+  readonly key: number
+  readonly manifest: Manifest
+  readonly walk: WalkResult
+  readonly ledger: Ledger
+  readonly checksum: string
+  readonly replaces: string | null
+}
+
+/** Everything from the open port to the end of one process's part in a transfer. */
+class SenderRun {
+  readonly #options: SendOptions
+  readonly #emit: Emit
+  readonly #context: RunContext
+  readonly #outgoing: Outgoing
+  readonly #progress: Progress
+  readonly #files: number
+  readonly #resumeKeys = new Map<string, Uint8Array>()
+  #failed: number
+  #resumedBytes: number | null = null
+
+  constructor(options: SendOptions, emit: Emit, context: RunContext) {
+    this.#options = options
+    this.#emit = emit
+    this.#context = context
+    const { manifest, walk, id } = context
+    this.#failed = walk.failed.length
+    this.#files = countFiles(manifest)
+    this.#progress = new Progress(systemClock, { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: this.#files }, emit)
+    this.#outgoing = new Outgoing({
+      manifest,
+      reader: new SourceReader({ manifest, sources: walk.sources }),
+      clock: systemClock,
+      onProgress: (bytes) => this.#progress.add(bytes, 0),
+      onEnded: (entry, state, code) => this.#entryEnded(entry, state, code),
+    })
+  }
+
+  async run(host: string, signal: AbortSignal): Promise<TransferResult> {
+    const { id, manifest, checksum, replaces, ledger, key } = this.#context
+    const probe = this.#options.probe ?? noProbe
+    const token = generateToken(2, randomBytes)
+    const gate = new DirectToken(normalizeToken(token))
+    await this.#loadResumeKeys()
+    const sender = new Sender({
+      outgoing: this.#outgoing,
+      offer: {
+        transferId: id,
+        replaces,
+        name: this.#options.name ?? hostname(),
+        maxChunkBytes: MAX_CHUNK_BYTES,
+        entries: manifest.count,
+        files: this.#files,
+        bytes: manifest.totalBytes,
+        digest: checksum,
+        conflict: this.#options.conflict ?? null,
+      },
+      clock: systemClock,
+      compress: this.#options.compress ?? (this.#options.compressionLevel === undefined ? 'none' : 'zstd'),
+      compressionLevel: this.#options.compressionLevel ?? null,
+      waitMs: this.#options.waitMs ?? DEFAULT_WAIT_MS,
+      probe,
+      onHello: (session) => {
+        this.#emit({ event: 'connected', transferId: id, peer: session.peer.address, suite: session.suite, cipher: session.cipher })
+        void ledger.transfers.update(key, { status: 'in_progress', peer: session.peer.address })
+      },
+      onAccepted: () => this.#accepted(),
+      onDone: () => ledger.transfers.finish(key, 'completed'),
+      onWarning: (code, message) => this.#emit({ event: 'warning', code, message }),
+    })
+    const stop = (): void => void sender.stop(toSealiftError(signal.reason))
+    const admission = this.#admission(gate, sender)
+    const listener = await listenTcp({
+      host,
+      port: this.#options.port ?? DEFAULT_PORT,
+      onStream: (stream) => admission.accept(paced(stream, this.#options.bytesPerSecond, systemClock)),
+    })
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
+    try {
+      const connect = `${formatAddress(listener.address, listener.port)}:${token}`
+      this.#emit({ event: 'listening', transferId: id, address: listener.address, port: listener.port, token, connect, files: this.#files, bytes: manifest.totalBytes })
+      await ledger.transfers.update(key, { plan: { host: listener.address, port: listener.port } })
+      probe('listening')
+      await sender.end
+      return this.#finish(sender)
+    } catch (error) {
+      if (toSealiftError(error).code === 'rejected') await ledger.transfers.finish(key, 'cancelled', toSealiftError(error))
+      throw withTransfer(error, id)
+    } finally {
+      signal.removeEventListener('abort', stop)
+      this.#progress.stop()
+      admission.close()
+      this.#outgoing.close()
+      await listener.close()
+    }
+  }
+
+  #admission(gate: DirectToken, sender: Sender): Admission {
+    const { ledger, key } = this.#context
+    return new Admission({
+      crypto: nodeCrypto,
+      clock: systemClock,
+      purpose: 'direct',
+      role: 'sender',
+      gate,
+      findResumeKey: (id) => this.#resumeKeys.get(toHex(id)) ?? null,
+      commit: async ({ suite, resumeId, resumeKey }) => {
+        if (suite === 'resume') return
+        await ledger.resumeKeys.save({ resumeId, resumeKey, role: 'sender', transfer: key, confirmed: true })
+        await ledger.resumeKeys.attach(resumeId, 'sender', key)
+        this.#forgetResumeKeys()
+        this.#resumeKeys.set(toHex(resumeId), resumeKey)
+      },
+      onRefused: (peer, error, { wrong, burned }) => {
+        this.#emit({ event: 'refused', peer: peer.address, code: error.code, until: null })
+        if (wrong) this.#warnOfGuess(peer.address, gate.state)
+        if (burned) {
+          void sender.stop(
+            new Failure('token_burned', 'too many wrong tokens were tried; this one is void', {
+              hint: 'run the same line again: it makes a new token, and goes on where it was',
+            }),
+          )
+        }
+      },
+      onSession: (session) => void sender.join(session),
+      onFault: (error) => void sender.stop(error),
+    })
+  }
+
+  #warnOfGuess(address: string, state: DirectToken['state']): void {
+    const who = escapeForDisplay(address)
+    const message =
+      state === 'open'
+        ? `${who} tried a wrong token. If that was not you or your receiver, somebody is guessing.`
+        : `${who} tried a token after this one was used up. It did not get in.`
+    this.#emit({ event: 'warning', code: 'auth_failed', message })
+  }
+
+  async #loadResumeKeys(): Promise<void> {
+    const { ledger, key } = this.#context
+    const found = await ledger.resumeKeys.findByTransfer(key)
+    if (found !== null) this.#resumeKeys.set(toHex(found.resumeId), found.resumeKey)
+  }
+
+  #forgetResumeKeys(): void {
+    for (const key of this.#resumeKeys.values()) key.fill(0)
+    this.#resumeKeys.clear()
+  }
+
+  #accepted(): void {
+    const { manifest } = this.#context
+    const safe = this.#outgoing.safeRanges.totalBytes
+    this.#resumedBytes ??= safe
+    this.#progress.start()
+    this.#progress.set(safe + this.#outgoing.voidBytes, this.#outgoing.endedFiles)
+    void manifest
+  }
+
+  #entryEnded(entry: number, state: number, code: SealiftError['code'] | null): void {
+    const { manifest, id } = this.#context
+    if (manifest.kind(entry) !== KIND_FILE) return
+    const sha256 = this.#outgoing.sha256(entry)
+    const failed = state === ENTRY_FAILED
+    if (failed) {
+      this.#failed++
+      this.#emit({ event: 'warning', code: code ?? 'partial', message: `${escapeForDisplay(manifest.path(entry))}: ${failureText(code)}` })
+    }
+    this.#emit({
+      event: 'file',
+      transferId: id,
+      path: manifest.path(entry),
+      sizeBytes: manifest.sizeBytes(entry),
+      sha256: sha256 === null || failed ? null : toHex(sha256),
+      status: failed ? 'failed' : state === ENTRY_SKIPPED ? 'skipped' : 'ok',
+      savedAs: null,
+    })
+    this.#progress.add(0, 1)
+  }
+
+  #finish(sender: Sender): TransferResult {
+    const { id, manifest } = this.#context
+    this.#progress.flush()
+    const seconds = this.#progress.elapsedMs / 1000
+    const moved = this.#progress.movedBytes
+    const result = {
+      transferId: id,
+      files: this.#files,
+      bytes: manifest.totalBytes ?? 0,
+      bytesOnWire: sender.wireBytes,
+      resumedBytes: this.#resumedBytes ?? 0,
+      seconds,
+      bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
+    }
+    this.#emit({ event: 'done', ...result })
+    if (this.#failed > 0) {
+      throw new Failure('partial', `${String(this.#failed)} could not be sent; all others are safe at the receiver`, {
+        hint: 'the warnings above name them; run the same line again to send what is left',
+        transferId: id,
+      })
+    }
+    return { ...result, savedTo: [] }
+  }
+}
+
+function failureText(code: string | null): string {
+  switch (code) {
+    case 'source_changed':
+      return 'changed while it was read; not sent'
+    case 'source_vanished':
+      return 'is gone; not sent'
+    case 'source_unreadable':
+      return 'cannot be read; not sent'
+    default:
+      return `failed at the receiver (${code ?? 'unknown'})`
+  }
+}
+
+/** How many entries are files. */
+export function countFiles(manifest: Manifest): number {
+  let files = 0
+  for (let entry = 0; entry < manifest.count; entry++) if (manifest.kind(entry) === KIND_FILE) files++
+  return files
+}
+
+function withTransfer(thrown: unknown, transferId: string): SealiftError {
+  const { code, message, hint, cause, retryable, transferId: known } = toSealiftError(thrown)
+  if (known !== undefined) return toSealiftError(thrown)
+  return new Failure(code, message, { ...(hint === undefined ? {} : { hint }), cause, retryable, transferId })
+}

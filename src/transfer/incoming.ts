@@ -1,0 +1,396 @@
+/**
+ * A transfer as it arrives: chunks become staged files, staged files become verified ones, and the ledger learns of
+ * each step before the sender does.
+ *
+ * Owns what is written, hashed, verified and acknowledged, across all sessions of the transfer. Knows no session, socket
+ * or terminal: it is given chunks and tells a {@link Teller} what became of them.
+ */
+
+import { FrontierDigests } from '../files/file-digest.ts'
+import type { TreeWriter } from '../files/tree-writer.ts'
+import {
+  ENTRY_FAILED,
+  ENTRY_PENDING,
+  ENTRY_SKIPPED,
+  ENTRY_VERIFIED,
+} from '../ledger/entry-state.ts'
+import type { Progress as LedgerProgress } from '../ledger/progress.ts'
+import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_MS, SYNC_BYTES, SYNC_MS } from '../protocol/limits.ts'
+import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import { type Range, RangeSet } from '../protocol/ranges.ts'
+import type { Clock } from './clock.ts'
+import type { StageProbe } from './stage.ts'
+
+/** Hears what became of what was sent: the session of the moment, if there is one. */
+export interface Teller {
+  /** Committed: these ranges are safe. */
+  acknowledge(ranges: RangeSet): void
+  /** A file arrived with another digest and is to be sent once more. */
+  nack(entry: number): void
+}
+
+export interface IncomingOptions {
+  readonly manifest: Manifest
+  readonly writer: TreeWriter
+  readonly ledger: LedgerProgress
+  readonly clock: Clock
+  readonly probe: StageProbe
+  /** A file came to an end that is not success; called once an entry. */
+  onFailed(entry: number, code: ErrorCode, message: string): void
+  /** So much more is safe (negative where a file must come again). */
+  onProgress(bytes: number, files: number): void
+  /** A fault that ends the session, and perhaps the transfer. */
+  onFault(error: SealiftError): void
+}
+
+/** Bytes on their way to the disk, at most: more, and the sender is held back. */
+const MAX_WRITING_BYTES = 8 << 20
+
+export class Incoming {
+  readonly #options: IncomingOptions
+  readonly #manifest: Manifest
+  readonly #writer: TreeWriter
+  readonly #digests: FrontierDigests
+  readonly #ledger: LedgerProgress
+  /** Safe, or written, or being written: what comes again of it is dropped. */
+  readonly #received: RangeSet
+  /** Written, waiting for a checkpoint. */
+  #written = new RangeSet()
+  readonly #expected = new Map<number, Uint8Array>()
+  readonly #mismatched = new Set<number>()
+  #teller: Teller | null = null
+  #unfinished = 0
+  #writingBytes = 0
+  #wakeWriter: (() => void) | null = null
+  #checkpointing: Promise<void> | null = null
+  #cancelTimer: (() => void) | null = null
+  #syncing: Promise<void> | null = null
+  #lastSyncMs: number
+  #stopped = false
+  readonly #complete = Promise.withResolvers<void>()
+
+  constructor(options: IncomingOptions) {
+    this.#options = options
+    this.#manifest = options.manifest
+    this.#writer = options.writer
+    this.#digests = new FrontierDigests({
+      manifest: options.manifest,
+      readBack: (entry, fileOffset, into) => options.writer.read(entry, fileOffset, into),
+      onDigest: (entry) => this.#settle(entry),
+      onFailed: (entry) => this.#mismatch(entry),
+    })
+    this.#ledger = options.ledger
+    this.#received = options.ledger.ranges.all()
+    this.#lastSyncMs = options.clock.nowMs()
+    this.#complete.promise.catch(() => undefined)
+  }
+
+  /** Resolves when every entry is verified, skipped or failed. */
+  get complete(): Promise<void> {
+    return this.#complete.promise
+  }
+
+  /** Settles what needs no bytes, and looks again at what an earlier process left. */
+  begin(): void {
+    const { states } = this.#ledger
+    this.#unfinished = states.tally(ENTRY_PENDING)
+    for (let entry = 0; entry < this.#manifest.count; entry++) {
+      if (states.get(entry) !== ENTRY_PENDING) continue
+      if (this.#manifest.kind(entry) !== KIND_FILE) this.#verified(entry, undefined)
+      else if (this.#manifest.sizeBytes(entry) === 0) this.#settleEmpty(entry)
+      else this.#catchUp(entry)
+    }
+    if (this.#unfinished === 0) this.#complete.resolve()
+  }
+
+  /** Whom to tell from now on; `null` while no session is up. */
+  tell(teller: Teller | null): void {
+    this.#teller = teller
+  }
+
+  /** Lets go of timers; nothing is written to the ledger after the promise. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#cancelTimer?.()
+    this.#cancelTimer = null
+    this.#digests.close()
+    await this.#checkpointing?.catch(() => undefined)
+    await this.#syncing?.catch(() => undefined)
+  }
+
+  #settleEmpty(entry: number): void {
+    this.#guard(entry, () => {
+      this.#writer.writeEmpty(entry)
+      this.#verified(entry, this.#digests.digest(entry) ?? undefined)
+    })
+  }
+
+  /** A file begun by an earlier process is hashed again from its first byte, beside the network (PROTOCOL 3.10). */
+  #catchUp(entry: number): void {
+    const start = this.#manifest.startOffset(entry)
+    for (const range of this.#received.within(start, this.#manifest.endOffsetOf(entry))) {
+      this.#digests.addStored(entry, range.start - start, range.end - start)
+    }
+  }
+
+  /**
+   * Takes the raw bytes of a chunk; what is there already is dropped, so the same chunk twice changes nothing.
+   * @param bytes taken over
+   * @returns a promise where the sender is to be held back
+   * @throws SealiftError `protocol_violation` beyond the content; what the disk says
+   */
+  chunk(offset: number, bytes: Uint8Array): void | Promise<void> {
+    const end = offset + bytes.length
+    if (end > this.#manifest.endOffset) throw new SealiftError('protocol_violation', 'a chunk lies beyond the content')
+    this.#options.probe('chunk')
+    if (!this.#received.intersects(offset, end)) this.#store(offset, bytes)
+    else {
+      for (const gap of this.#received.missing(offset, end)) {
+        this.#store(gap.start, bytes.subarray(gap.start - offset, gap.end - offset))
+      }
+    }
+    this.#scheduleCheckpoint()
+    if (this.#writingBytes > MAX_WRITING_BYTES) {
+      return new Promise((resolve) => {
+        this.#wakeWriter = resolve
+      })
+    }
+    return undefined
+  }
+
+  #store(offset: number, bytes: Uint8Array): void {
+    const manifest = this.#manifest
+    const end = offset + bytes.length
+    this.#received.add(offset, end)
+    let entry = manifest.fileAt(offset)
+    for (let at = offset; at < end; ) {
+      const start = manifest.startOffset(entry)
+      const stop = Math.min(end, manifest.endOffsetOf(entry))
+      if (stop > at) {
+        if (this.#ledger.states.get(entry) === ENTRY_PENDING) {
+          this.#storePiece(entry, at - start, bytes.subarray(at - offset, stop - offset), { start: at, end: stop })
+        }
+        at = stop
+      }
+      entry++
+    }
+  }
+
+  #storePiece(entry: number, fileOffset: number, bytes: Uint8Array, range: Range): void {
+    this.#guard(entry, () => {
+      const writing = this.#writer.write(entry, fileOffset, bytes)
+      if (writing === undefined) {
+        this.#digests.add(entry, fileOffset, bytes)
+        this.#written.add(range.start, range.end)
+        return
+      }
+      // At the frontier, bytes are hashed on this thread while the pool writes them; beyond it, they must be written
+      // before they can be read back.
+      const direct = this.#digests.frontier(entry) >= fileOffset
+      this.#writingBytes += bytes.length
+      if (direct) this.#digests.add(entry, fileOffset, bytes)
+      writing.then(
+        () => {
+          this.#writtenLater(bytes.length)
+          if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
+          this.#written.add(range.start, range.end)
+          if (!direct) this.#digests.add(entry, fileOffset, bytes)
+          this.#scheduleCheckpoint()
+          this.#settle(entry)
+        },
+        (error: unknown) => {
+          this.#writtenLater(bytes.length)
+          this.#guard(entry, () => {
+            throw error
+          })
+        },
+      )
+    })
+  }
+
+  #writtenLater(bytes: number): void {
+    this.#writingBytes -= bytes
+    if (this.#writingBytes <= MAX_WRITING_BYTES / 2) {
+      this.#wakeWriter?.()
+      this.#wakeWriter = null
+    }
+  }
+
+  /** The sender's digests of files whose last chunk it has sent. */
+  digest(entry: number, sha256: Uint8Array): void {
+    if (entry >= this.#manifest.count || this.#manifest.kind(entry) !== KIND_FILE) {
+      throw new SealiftError('protocol_violation', 'a digest for what is no file')
+    }
+    if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
+    this.#expected.set(entry, sha256.slice())
+    this.#settle(entry)
+  }
+
+  /** The sender gave a file up. */
+  fail(entry: number, code: ErrorCode, message: string): void {
+    if (entry >= this.#manifest.count) throw new SealiftError('protocol_violation', 'a failure of an entry that is not there')
+    if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
+    this.#failed(entry, code, message)
+  }
+
+  /** Ends the entry where it is whole here and the sender has said its digest. */
+  #settle(entry: number): void {
+    const expected = this.#expected.get(entry)
+    if (expected === undefined || this.#ledger.states.get(entry) !== ENTRY_PENDING) return
+    const start = this.#manifest.startOffset(entry)
+    const end = this.#manifest.endOffsetOf(entry)
+    if (!this.#received.contains(start, end) || !this.#isWritten(start, end)) return
+    const own = this.#digests.digest(entry)
+    if (own === null) return
+    this.#expected.delete(entry)
+    if (equalBytes(own, expected)) {
+      this.#guard(entry, () => {
+        this.#writer.finish(entry)
+        this.#verified(entry, own)
+      })
+    } else this.#mismatch(entry)
+  }
+
+  #isWritten(start: number, end: number): boolean {
+    if (this.#written.contains(start, end)) return true
+    const missing = this.#ledger.ranges.missing(start, end)
+    missing.removeAll(this.#written.within(start, end))
+    return missing.count === 0
+  }
+
+  /** What arrived is not what was read there: once more from the start, and after that never again (PROTOCOL 2.4). */
+  #mismatch(entry: number): void {
+    if (this.#mismatched.has(entry)) {
+      this.#failed(entry, 'digest_mismatch', 'arrived twice with another SHA-256 than its source')
+      return
+    }
+    this.#mismatched.add(entry)
+    this.#forget(entry)
+    this.#teller?.nack(entry)
+  }
+
+  #forget(entry: number): void {
+    const start = this.#manifest.startOffset(entry)
+    const end = this.#manifest.endOffsetOf(entry)
+    this.#received.remove(start, end)
+    this.#written.remove(start, end)
+    const dropped = this.#ledger.ranges.drop(start, end)
+    if (dropped > 0) this.#options.onProgress(-dropped, 0)
+    this.#digests.drop(entry)
+    this.#writer.drop(entry)
+  }
+
+  #verified(entry: number, sha256: Uint8Array | undefined): void {
+    this.#ledger.states.set(entry, ENTRY_VERIFIED, sha256)
+    if (this.#manifest.kind(entry) === KIND_FILE) this.#options.onProgress(0, 1)
+    this.#ended()
+  }
+
+  #failed(entry: number, code: ErrorCode, message: string): void {
+    if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
+    this.#expected.delete(entry)
+    this.#forget(entry)
+    // Its bytes count as received from here on: what is still on its way is dropped.
+    this.#received.add(this.#manifest.startOffset(entry), this.#manifest.endOffsetOf(entry))
+    this.#ledger.states.set(entry, ENTRY_FAILED)
+    this.#options.onFailed(entry, code, message)
+    this.#ended()
+  }
+
+  #ended(): void {
+    this.#unfinished--
+    if (this.#unfinished === 0) this.#complete.resolve()
+  }
+
+  /** Runs a step for one entry: a fault of its name fails the entry, any other ends the session. */
+  #guard(entry: number, step: () => void): void {
+    try {
+      step()
+    } catch (thrown) {
+      const error = thrown instanceof SealiftError ? thrown : null
+      if (error !== null && ENTRY_FAULTS.has(error.code)) this.#failed(entry, error.code, error.message)
+      else if (error !== null) this.#options.onFault(error)
+      else throw thrown
+    }
+  }
+
+  #scheduleCheckpoint(): void {
+    if (this.#stopped || this.#checkpointing !== null) return
+    if (this.#written.totalBytes >= CHECKPOINT_BYTES) void this.checkpoint()
+    else if (this.#cancelTimer === null && this.#written.totalBytes > 0) {
+      this.#cancelTimer = this.#options.clock.after(CHECKPOINT_MS, () => {
+        this.#cancelTimer = null
+        void this.checkpoint()
+      })
+    }
+  }
+
+  /** Commits what is written and acknowledges it; a failed commit is a fault. Never rejects. */
+  checkpoint(): Promise<void> {
+    this.#checkpointing ??= this.#commit().finally(() => {
+      this.#checkpointing = null
+      if (this.#written.totalBytes > 0) this.#scheduleCheckpoint()
+    })
+    return this.#checkpointing
+  }
+
+  async #commit(): Promise<void> {
+    this.#cancelTimer?.()
+    this.#cancelTimer = null
+    const ranges = this.#written
+    this.#written = new RangeSet()
+    let bytes = 0
+    for (const { start, end } of ranges) bytes += this.#ledger.ranges.add(start, end)
+    this.#options.probe('before-checkpoint')
+    try {
+      await this.#ledger.checkpoint()
+    } catch (error) {
+      this.#options.onFault(error as SealiftError)
+      return
+    }
+    this.#options.probe('after-checkpoint')
+    if (ranges.count > 0) this.#teller?.acknowledge(ranges)
+    if (bytes > 0) this.#options.onProgress(bytes, 0)
+    this.#maybeSync()
+  }
+
+  /** Beside the transfer: makes durable what is staged, so that a reboot costs seconds of work, not all of it. */
+  #maybeSync(): void {
+    const { ranges } = this.#ledger
+    const sinceMs = this.#options.clock.nowMs() - this.#lastSyncMs
+    if (this.#syncing !== null || this.#stopped) return
+    if (ranges.unsyncedBytes < SYNC_BYTES && (sinceMs < SYNC_MS || ranges.unsyncedBytes === 0)) return
+    this.#syncing = this.sync()
+      .catch((error: unknown) => this.#options.onFault(error as SealiftError))
+      .finally(() => {
+        this.#syncing = null
+      })
+  }
+
+  /** All that is staged now is durable when this resolves. @throws SealiftError `disk_full`, `disk_fault` */
+  async sync(): Promise<void> {
+    this.#lastSyncMs = this.#options.clock.nowMs()
+    const mark = this.#ledger.ranges.beginSync()
+    try {
+      await this.#writer.sync()
+      this.#ledger.ranges.endSync(mark)
+    } catch (error) {
+      this.#ledger.ranges.cancelSync(mark)
+      throw error
+    }
+  }
+
+  /** Whether an entry will not be sent any more, for whatever reason. */
+  isVoid(entry: number): boolean {
+    const state = this.#ledger.states.get(entry)
+    return state === ENTRY_SKIPPED || state === ENTRY_FAILED
+  }
+}
+
+/** Faults of one name; the other files can still go on. */
+const ENTRY_FAULTS: ReadonlySet<ErrorCode> = new Set(['name_unusable', 'entry_in_the_way'])
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at])
+}

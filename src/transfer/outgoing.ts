@@ -1,0 +1,278 @@
+/**
+ * A transfer as it leaves: which ranges are still wanted, the files they are read from, and what became of each file,
+ * across all sessions and lanes.
+ *
+ * Owns reading, the digests that are owed, and the pump from the scheduler into a lane. Knows lanes only by their
+ * contract, and no sessions.
+ */
+
+import { FrontierDigests } from '../files/file-digest.ts'
+import type { ReadOutcome, SourceReader } from '../files/source-reader.ts'
+import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED, type EntryState } from '../ledger/entry-state.ts'
+import { type ErrorCode, errorCodeFromWire, SealiftError } from '../protocol/errors.ts'
+import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import type { EntryDigest, StateRun } from '../protocol/messages.ts'
+import { type Range, RangeSet } from '../protocol/ranges.ts'
+import type { Clock } from './clock.ts'
+import type { Lane } from './lane.ts'
+import { Scheduler } from './scheduler.ts'
+
+/** Says beside the chunks what chunks cannot: the session of the moment. */
+export interface Announcer {
+  digests(digests: readonly EntryDigest[]): void
+  failed(entry: number, code: ErrorCode): void
+}
+
+export interface OutgoingOptions {
+  readonly manifest: Manifest
+  readonly reader: SourceReader
+  readonly clock: Clock
+  /** So much more (or less) is safe at the receiver. */
+  onProgress(bytes: number): void
+  /** The receiver said, or this side knows, how an entry ended; called once an entry. */
+  onEnded(entry: number, state: EntryState, code: ErrorCode | null): void
+}
+
+interface Read {
+  readonly range: Range
+  readonly buffer: Uint8Array
+  readonly outcome: ReadOutcome | Promise<ReadOutcome>
+}
+
+export class Outgoing {
+  readonly manifest: Manifest
+  readonly scheduler: Scheduler
+  /** Content that is safe at the receiver, as far as this side was told. */
+  readonly safeRanges = new RangeSet()
+  readonly #options: OutgoingOptions
+  readonly #reader: SourceReader
+  readonly #digests: FrontierDigests
+  /** As the receiver last said; failed also where this side gave up. */
+  readonly #states: Uint8Array
+  /** Files that this side gave up, and why. */
+  readonly #givenUp = new Map<number, ErrorCode>()
+  #announcer: Announcer | null = null
+  #hashing = false
+
+  constructor(options: OutgoingOptions) {
+    this.#options = options
+    this.manifest = options.manifest
+    this.#reader = options.reader
+    this.#digests = new FrontierDigests({
+      manifest: options.manifest,
+      readBack: (entry, fileOffset, into) => options.reader.readBack(entry, fileOffset, into),
+      onDigest: (entry, sha256) => {
+        // While a chunk is hashed, its digests wait for it to be sent.
+        if (!this.#hashing) this.#announcer?.digests([{ entry, sha256 }])
+      },
+      onFailed: (entry, error) => this.#fail(entry, error.code),
+    })
+    this.#states = new Uint8Array(options.manifest.count)
+    this.scheduler = new Scheduler(options.manifest, () => options.clock.nowMs())
+  }
+
+  get endOffset(): number {
+    return this.manifest.endOffset
+  }
+
+  /** Content of files that will never be sent, because they are skipped or failed. */
+  get voidBytes(): number {
+    let bytes = 0
+    for (let entry = 0; entry < this.manifest.count; entry++) {
+      const state = this.state(entry)
+      if (state === ENTRY_SKIPPED || state === ENTRY_FAILED) bytes += this.manifest.sizeBytes(entry) ?? 0
+    }
+    return bytes
+  }
+
+  /** Files that came to an end, as the receiver told. */
+  get endedFiles(): number {
+    let files = 0
+    for (let entry = 0; entry < this.manifest.count; entry++) {
+      if (this.manifest.kind(entry) === KIND_FILE && isLast(this.state(entry))) files++
+    }
+    return files
+  }
+
+  state(entry: number): EntryState {
+    return this.#states[entry] as EntryState
+  }
+
+  /**
+   * What the receiver says became of entries.
+   * @throws SealiftError `protocol_violation` for entries that are not there
+   */
+  states(runs: readonly StateRun[]): void {
+    for (const { first, count, state, code } of runs) {
+      if (first + count > this.manifest.count || state > ENTRY_FAILED) {
+        throw new SealiftError('protocol_violation', 'states of entries that are not there')
+      }
+      for (let entry = first; entry < first + count; entry++) this.#become(entry, state as EntryState, errorCodeFromWire(code))
+    }
+  }
+
+  #become(entry: number, state: EntryState, code: ErrorCode | null): void {
+    const before = this.state(entry)
+    if (isLast(before)) return
+    this.#states[entry] = state
+    if (!isLast(state)) return
+    if (state !== ENTRY_PUBLISHED) this.scheduler.abandon(this.manifest.startOffset(entry), this.manifest.endOffsetOf(entry))
+    this.#options.onEnded(entry, state, code)
+  }
+
+  /** A session is ready to take chunks: what is missing there becomes wanted. */
+  attach(safe: RangeSet, announcer: Announcer): void {
+    this.#announcer = announcer
+    this.safeRanges.clear()
+    this.safeRanges.addAll(safe)
+    const wanted = new RangeSet()
+    const { manifest } = this
+    for (let entry = 0; entry < manifest.count; entry++) {
+      if (manifest.kind(entry) !== KIND_FILE) continue
+      const start = manifest.startOffset(entry)
+      const end = manifest.endOffsetOf(entry)
+      const state = this.state(entry)
+      if (state === ENTRY_PENDING && end > start) {
+        if (safe.intersects(start, end)) this.#resumeFile(entry, safe, wanted)
+        else wanted.add(start, end)
+      }
+    }
+    for (const [entry, code] of this.#givenUp) announcer.failed(entry, code)
+    this.scheduler.begin(wanted)
+  }
+
+  /** A file of which a part is there: the rest is wanted, and its digest, which needs all of it. */
+  #resumeFile(entry: number, safe: RangeSet, wanted: RangeSet): void {
+    const start = this.manifest.startOffset(entry)
+    const end = this.manifest.endOffsetOf(entry)
+    wanted.addAll(safe.missing(start, end))
+    for (const range of safe.within(start, end)) this.#digests.addStored(entry, range.start - start, range.end - start)
+    const sha256 = this.#digests.digest(entry)
+    if (sha256 !== null) this.#announcer?.digests([{ entry, sha256 }])
+  }
+
+  /** The session is over; nothing is said until the next one. */
+  detach(): void {
+    this.#announcer = null
+  }
+
+  /** The receiver committed these. */
+  safe(ranges: readonly Range[]): void {
+    let bytes = 0
+    for (const { start, end } of ranges) bytes += this.safeRanges.add(start, end)
+    this.scheduler.settle(ranges)
+    this.#options.onProgress(bytes)
+  }
+
+  /** The receiver's digest of a file was another: once more from the start. */
+  again(entry: number): void {
+    if (entry >= this.manifest.count || this.manifest.kind(entry) !== KIND_FILE) {
+      throw new SealiftError('protocol_violation', 'a file to send again that is not there')
+    }
+    if (isLast(this.state(entry))) return
+    const start = this.manifest.startOffset(entry)
+    const end = this.manifest.endOffsetOf(entry)
+    this.#digests.drop(entry)
+    const bytes = this.safeRanges.remove(start, end)
+    if (bytes > 0) this.#options.onProgress(-bytes)
+    this.scheduler.want(start, end)
+  }
+
+  /**
+   * Feeds a lane until the signal is aborted: leases, reads, sends, one chunk ahead of the lane.
+   * @throws the signal's reason; what is not the fault of one file
+   */
+  async move(lane: Lane, signal: AbortSignal): Promise<void> {
+    const buffers = [new Uint8Array(MAX_CHUNK_BYTES), new Uint8Array(MAX_CHUNK_BYTES)] as const
+    let turn = 0
+    let next: Read | null = null
+    for (;;) {
+      const room = await lane.capacity(signal)
+      next ??= this.#read(lane, room, buffers[turn] as Uint8Array)
+      if (next === null) {
+        await this.#changed(signal)
+        continue
+      }
+      const outcome = await next.outcome
+      const current = next
+      turn = 1 - turn
+      // The next read is under way in the pool while this chunk is sealed here.
+      next = this.#read(lane, room, buffers[turn] as Uint8Array)
+      await this.#deliver(lane, current, outcome, signal)
+    }
+  }
+
+  #read(lane: Lane, room: number, buffer: Uint8Array): Read | null {
+    const range = this.scheduler.lease(lane, room)
+    if (range === null) return null
+    const outcome = this.#reader.read(range.start, range.end, buffer)
+    if (outcome instanceof Promise) outcome.catch(() => undefined)
+    return { range, buffer, outcome }
+  }
+
+  async #deliver(lane: Lane, { range, buffer }: Read, outcome: ReadOutcome, signal: AbortSignal): Promise<void> {
+    const end = range.start + outcome.bytes
+    if (outcome.bytes > 0) {
+      const bytes = buffer.subarray(0, outcome.bytes)
+      const finished = this.#hash(range.start, bytes)
+      await lane.send({ start: range.start, end, bytes }, signal)
+      if (finished.length > 0) this.#announcer?.digests(finished)
+    }
+    if (outcome.failed !== null) this.#fail(outcome.failed.entry, outcome.failed.code)
+    if (end < range.end) this.scheduler.giveBack([{ start: end, end: range.end }])
+  }
+
+  /** Hashes what is about to be sent. @returns the digests of files that end in it */
+  #hash(offset: number, bytes: Uint8Array): EntryDigest[] {
+    const { manifest } = this
+    const end = offset + bytes.length
+    const finished: EntryDigest[] = []
+    this.#hashing = true
+    this.#digests.addContent(offset, bytes)
+    this.#hashing = false
+    for (let entry = manifest.fileAt(offset); entry < manifest.count && manifest.startOffset(entry) < end; entry++) {
+      if (manifest.endOffsetOf(entry) > end) break
+      if (manifest.sizeBytes(entry) === 0) continue
+      const sha256 = this.#digests.digest(entry)
+      if (sha256 !== null) finished.push({ entry, sha256 })
+    }
+    return finished
+  }
+
+  /** SHA-256 of a file that was read to its end, borrowed; `null` where it was not. */
+  sha256(entry: number): Uint8Array | null {
+    return this.manifest.kind(entry) === KIND_FILE ? this.#digests.digest(entry) : null
+  }
+
+  /** Ends reading; nothing is announced any more. */
+  close(): void {
+    this.#announcer = null
+    this.#digests.close()
+    this.#reader.close()
+  }
+
+  /** Gives one file up; the others go on. */
+  #fail(entry: number, code: ErrorCode): void {
+    this.#givenUp.set(entry, code)
+    this.#announcer?.failed(entry, code)
+    this.#digests.drop(entry)
+    this.#become(entry, ENTRY_FAILED, code)
+  }
+
+  #changed(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = (): void => reject(signal.reason as Error)
+      if (signal.aborted) stop()
+      signal.addEventListener('abort', stop, { once: true })
+      void this.scheduler.changed().then(() => {
+        signal.removeEventListener('abort', stop)
+        resolve()
+      })
+    })
+  }
+}
+
+function isLast(state: EntryState): boolean {
+  return state === ENTRY_PUBLISHED || state === ENTRY_SKIPPED || state === ENTRY_FAILED
+}

@@ -1,0 +1,102 @@
+/**
+ * A stream held to a rate, in both directions, counted on the wire, with bursts of at most 50 ms.
+ *
+ * Writes are cut into slices and wait their turn; reads are paused when they run ahead.
+ */
+
+import type { ByteSink, ByteStream } from '../carriers/carrier.ts'
+import type { Clock } from './clock.ts'
+
+const BURST_MS = 50
+
+/** When the next byte may go, at so many bytes a second. */
+class Pace {
+  readonly #bytesPerMs: number
+  readonly #clock: Clock
+  #freeAtMs: number
+
+  constructor(bytesPerSecond: number, clock: Clock) {
+    this.#bytesPerMs = bytesPerSecond / 1000
+    this.#clock = clock
+    this.#freeAtMs = clock.nowMs()
+  }
+
+  /** Bytes of one slice. */
+  get sliceBytes(): number {
+    return Math.max(1, Math.floor((this.#bytesPerMs * BURST_MS) / 2))
+  }
+
+  /** Takes note of bytes that pass. @returns milliseconds to wait before more may */
+  pass(bytes: number): number {
+    const now = this.#clock.nowMs()
+    this.#freeAtMs = Math.max(this.#freeAtMs, now - BURST_MS / 2) + bytes / this.#bytesPerMs
+    return Math.max(0, this.#freeAtMs - now)
+  }
+}
+
+/** @param bytesPerSecond `undefined` or 0: no limit, the stream itself comes back */
+export function paced(stream: ByteStream, bytesPerSecond: number | undefined, clock: Clock): ByteStream {
+  return bytesPerSecond === undefined || bytesPerSecond === 0 ? stream : new PacedStream(stream, bytesPerSecond, clock)
+}
+
+class PacedStream implements ByteStream {
+  readonly peer: ByteStream['peer']
+  readonly #stream: ByteStream
+  readonly #clock: Clock
+  readonly #out: Pace
+  readonly #in: Pace
+  #turn: Promise<void> = Promise.resolve()
+
+  constructor(stream: ByteStream, bytesPerSecond: number, clock: Clock) {
+    this.peer = stream.peer
+    this.#stream = stream
+    this.#clock = clock
+    this.#out = new Pace(bytesPerSecond, clock)
+    this.#in = new Pace(bytesPerSecond, clock)
+  }
+
+  start(sink: ByteSink): void {
+    this.#stream.start({
+      space: () => sink.space().subarray(0, this.#in.sliceBytes),
+      filled: (bytes) => {
+        const waitMs = this.#in.pass(bytes)
+        const goOn = sink.filled(bytes)
+        if (waitMs <= 0 || !goOn) return goOn
+        this.#clock.after(waitMs, () => this.#stream.resume())
+        return false
+      },
+      ended: (error) => sink.ended(error),
+    })
+  }
+
+  resume(): void {
+    this.#stream.resume()
+  }
+
+  write(parts: readonly Uint8Array[]): Promise<void> {
+    const written = this.#turn.then(() => this.#writeSlices(parts))
+    this.#turn = written.catch(() => undefined)
+    return written
+  }
+
+  async #writeSlices(parts: readonly Uint8Array[]): Promise<void> {
+    const { sliceBytes } = this.#out
+    for (const part of parts) {
+      for (let at = 0; at < part.length; at += sliceBytes) {
+        const slice = part.subarray(at, at + sliceBytes)
+        await this.#stream.write([slice])
+        const waitMs = this.#out.pass(slice.length)
+        if (waitMs > 0) await new Promise<void>((resolve) => this.#clock.after(waitMs, resolve))
+      }
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#turn
+    await this.#stream.end()
+  }
+
+  destroy(): void {
+    this.#stream.destroy()
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * The receiver's part of one session, from HELLO to the final record.
+ *
+ * Owns what is said when. What is decided about an offer, and what becomes of chunks, is the business of the
+ * {@link Reception} it is given. One of these lives as long as its session.
+ */
+
+import { codecById } from '../codecs/codec-table.ts'
+import { type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import type { Manifest } from '../protocol/manifest.ts'
+import { ManifestDecoder } from '../protocol/manifest-pages.ts'
+import { type ChunkMessage, type Done, type Hello, type Message, type Offer, STATE_RUNS_PER_MESSAGE, type StateRun } from '../protocol/messages.ts'
+import { encodeRangePages, type RangeSet } from '../protocol/ranges.ts'
+import type { Incoming, Teller } from './incoming.ts'
+import type { Session } from './session.ts'
+import type { StageProbe } from './stage.ts'
+
+/** An accepted transfer, ready for chunks. */
+export interface AcceptedTransfer {
+  readonly incoming: Incoming
+  readonly epoch: number
+  /** States of all entries that are not pending, as runs. */
+  stateRuns(): Iterable<StateRun>
+  safeRanges(): RangeSet
+  /** Publishes what is verified and ends the transfer; called once all entries have come to an end. */
+  finish(): Promise<Done>
+}
+
+/** What a receiver decides. */
+export interface Reception {
+  readonly hello: Hello
+  /** Whether the manifest of this offer is known, so that it need not come. @throws to refuse */
+  offered(offer: Offer): Promise<void>
+  /**
+   * Decides on the offer: asks, plans, makes staging.
+   * @param manifest `null` where it is known
+   * @throws SealiftError to refuse; `declined`, `conflict` and the like are told as REJECT
+   */
+  accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer>
+  /** SHA-256 over the manifest's pages, 32 bytes in hex. */
+  digest(): { update(page: Uint8Array): void; hex(): string }
+}
+
+export interface ReceiverSessionOptions {
+  readonly session: Session
+  readonly reception: Reception
+  readonly probe: StageProbe
+}
+
+export type ReceiverOutcome =
+  | { readonly kind: 'done' }
+  /** This side refused, or a fault of this side ended it. */
+  | { readonly kind: 'ended'; readonly error: SealiftError }
+  /** The session broke, or the sender ended it. */
+  | { readonly kind: 'broken'; readonly error: SealiftError }
+
+/** Told by REJECT, since they are a no and not a fault (PROTOCOL 2.7). */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['declined', 'conflict', 'policy_refused', 'limit_exceeded', 'manifest_invalid'])
+
+export class ReceiverSession {
+  readonly #session: Session
+  readonly #reception: Reception
+  readonly #probe: StageProbe
+  readonly #over = new AbortController()
+  readonly #manifestDigest: ReturnType<Reception['digest']>
+  #decoder: ManifestDecoder | null = null
+  #offer: Offer | null = null
+  #accepted: AcceptedTransfer | null = null
+  #outcome: ReceiverOutcome | null = null
+  #saidDone = false
+
+  constructor(options: ReceiverSessionOptions) {
+    this.#session = options.session
+    this.#reception = options.reception
+    this.#probe = options.probe
+    this.#manifestDigest = options.reception.digest()
+  }
+
+  /** Runs the session to its end; never rejects. */
+  async run(): Promise<ReceiverOutcome> {
+    this.#session.listen((message) => this.#take(message))
+    this.#session.send({ type: 'hello', hello: this.#reception.hello }).catch(() => undefined)
+    const end = await this.#session.end
+    this.#accepted?.incoming.tell(null)
+    this.#over.abort(end.error ?? new SealiftError('peer_stopped', 'the sender ended the session'))
+    if (this.#outcome !== null) return this.#outcome
+    if (end.error !== null) return { kind: 'broken', error: end.error }
+    if (this.#saidDone && end.code === 0) return { kind: 'done' }
+    const code = errorCodeFromWire(end.code) ?? 'peer_stopped'
+    return { kind: 'broken', error: senderStopped(code) }
+  }
+
+  /** Ends the session for a reason of this side; the sender is told. */
+  async stop(error: SealiftError): Promise<void> {
+    this.#outcome ??= { kind: 'ended', error }
+    await this.#session.close(error.wireCode)
+  }
+
+  #take(message: Message): void | Promise<void> {
+    switch (message.type) {
+      case 'chunk':
+        return this.#chunk(message)
+      case 'digests':
+        for (const { entry, sha256 } of message.digests) this.#accepted?.incoming.digest(entry, sha256)
+        return undefined
+      case 'entryFailed': {
+        const code = errorCodeFromWire(message.code) ?? 'source_unreadable'
+        this.#accepted?.incoming.fail(message.entry, code, 'could not be read at the sender')
+        return undefined
+      }
+      case 'offer':
+        return this.#offered(message.offer)
+      case 'manifest':
+        this.#page(message.page, message.last)
+        return undefined
+      default:
+        throw new SealiftError('protocol_violation', `a receiver is not told ${message.type}`)
+    }
+  }
+
+  async #offered(offer: Offer): Promise<void> {
+    this.#offer = offer
+    try {
+      await this.#reception.offered(offer)
+    } catch (error) {
+      await this.#refuse(toSealiftError(error))
+      return
+    }
+    if (offer.manifestFollows) this.#decoder = new ManifestDecoder(Math.min(offer.entries, 65_536))
+    else this.#decide(offer, null)
+  }
+
+  #page(page: Uint8Array, last: boolean): void {
+    const offer = this.#offer
+    if (this.#decoder === null || offer === null) throw new SealiftError('protocol_violation', 'a manifest that nobody asked for')
+    this.#manifestDigest.update(page)
+    this.#decoder.push(page)
+    const { manifest } = this.#decoder
+    if (manifest.count > offer.entries) throw new SealiftError('manifest_invalid', 'the manifest has more entries than were offered')
+    if (!last) return
+    if (manifest.count !== offer.entries || manifest.totalBytes !== offer.bytes || this.#manifestDigest.hex() !== offer.digest) {
+      throw new SealiftError('manifest_invalid', 'the manifest is not the one that was offered')
+    }
+    this.#decide(offer, manifest)
+  }
+
+  /** Decides beside the session, which goes on with its keep-alive meanwhile (a person may take minutes). */
+  #decide(offer: Offer, manifest: Manifest | null): void {
+    this.#accept(offer, manifest).catch((error: unknown) => this.#fault(toSealiftError(error)))
+  }
+
+  async #accept(offer: Offer, manifest: Manifest | null): Promise<void> {
+    let accepted: AcceptedTransfer
+    try {
+      accepted = await this.#reception.accept(offer, manifest, this.#over.signal)
+    } catch (thrown) {
+      await this.#refuse(toSealiftError(thrown))
+      return
+    }
+    if (this.#session.isOver) return
+    this.#accepted = accepted
+    await this.#session.send({ type: 'accept', accept: { epoch: accepted.epoch } })
+    await this.#sendStates(accepted)
+    const pages = [...encodeRangePages(accepted.safeRanges())]
+    for (const [at, page] of pages.entries()) await this.#session.send({ type: 'safe', last: at === pages.length - 1, page })
+    this.#probe('accepted')
+    accepted.incoming.tell(this.#teller())
+    accepted.incoming.begin()
+    await Promise.race([accepted.incoming.complete, this.#session.end])
+    if (this.#session.isOver) return
+    const done = await accepted.finish()
+    await this.#sendStates(accepted)
+    this.#saidDone = true
+    await this.#session.send({ type: 'done', done })
+    this.#probe('done')
+  }
+
+  async #sendStates(accepted: AcceptedTransfer): Promise<void> {
+    let runs: StateRun[] = []
+    for (const run of accepted.stateRuns()) {
+      runs.push(run)
+      if (runs.length < STATE_RUNS_PER_MESSAGE) continue
+      await this.#session.send({ type: 'states', runs })
+      runs = []
+    }
+    if (runs.length > 0) await this.#session.send({ type: 'states', runs })
+  }
+
+  #teller(): Teller {
+    return {
+      acknowledge: (ranges) => {
+        for (const page of encodeRangePages(ranges)) this.#session.send({ type: 'ack', page }).catch(() => undefined)
+      },
+      nack: (entry) => {
+        this.#session.send({ type: 'nack', entry }).catch(() => undefined)
+      },
+    }
+  }
+
+  #chunk(message: ChunkMessage): void | Promise<void> {
+    const accepted = this.#accepted
+    // Chunks of an older epoch are what a replaced session still had under way.
+    if (accepted === null || message.epoch !== accepted.epoch) return undefined
+    const { codec, offset, rawBytes, packed } = message
+    if (codec === 0) {
+      if (packed.length !== rawBytes) throw new SealiftError('protocol_violation', 'a chunk is not as long as it says')
+      return accepted.incoming.chunk(offset, packed)
+    }
+    return codecById(codec)
+      .decode(packed, Math.min(rawBytes, MAX_CHUNK_BYTES))
+      .then((raw) => accepted.incoming.chunk(offset, raw))
+  }
+
+  async #refuse(error: SealiftError): Promise<void> {
+    this.#outcome = { kind: 'ended', error }
+    if (!REFUSALS.has(error.code)) {
+      this.#session.fail(error)
+      return
+    }
+    await this.#session.send({ type: 'reject', code: error.wireCode }).catch(() => undefined)
+    void this.#session.close(0)
+  }
+
+  #fault(error: SealiftError): void {
+    if (this.#session.isOver) return
+    this.#outcome ??= { kind: 'ended', error }
+    this.#session.fail(error)
+  }
+
+  /** A fault of this side while chunks come in. */
+  fault(error: SealiftError): void {
+    this.#fault(error)
+  }
+}
+
+function senderStopped(code: ErrorCode): SealiftError {
+  switch (code) {
+    case 'interrupted':
+    case 'terminated':
+    case 'peer_stopped':
+      return new SealiftError('peer_stopped', 'the sender was stopped', {
+        hint: 'when the sender runs again, run the same line again, with its new token if it has one',
+      })
+    case 'replaced':
+      return new SealiftError('replaced', 'another receiver of yours took this transfer over')
+    default:
+      return new SealiftError(code, `the sender ended the session (${code})`)
+  }
+}

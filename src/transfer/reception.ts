@@ -1,0 +1,382 @@
+/**
+ * What one receiver decides and keeps: which transfer an offer is, whether to take it, where it goes, and how it ends.
+ *
+ * Joins ledger, staging and the user's consent into the {@link Reception} that sessions talk to, one after another for the
+ * same transfer. Knows no sockets and no tokens.
+ */
+
+import { createHash } from 'node:crypto'
+import { failedEntries, planReceive, type ConflictPolicy, type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
+import { checkFreeSpace } from '../files/free-space.ts'
+import { setAsideStaging } from '../files/staging.ts'
+import { surveyTarget, type Survey } from '../files/target-survey.ts'
+import { TreeWriter } from '../files/tree-writer.ts'
+import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Progress as LedgerProgress } from '../ledger/progress.ts'
+import type { TransferLock } from '../ledger/transfer-lock.ts'
+import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
+import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import { encodeManifestPages, ManifestDecoder } from '../protocol/manifest-pages.ts'
+import type { Done, Hello, Offer } from '../protocol/messages.ts'
+import type { Clock } from './clock.ts'
+import { Incoming } from './incoming.ts'
+import { publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
+import type { AcceptedTransfer, Reception } from './receiver-session.ts'
+import type { StageProbe } from './stage.ts'
+import { stateRuns } from './state-runs.ts'
+
+/** What a person is asked about. */
+export interface OfferToDecide {
+  readonly offer: Offer
+  readonly manifest: Manifest
+  readonly survey: Survey
+  readonly plan: ReceivePlan
+  readonly outputDir: string
+}
+
+export interface ReceptionOptions {
+  readonly ledger: Ledger
+  readonly clock: Clock
+  readonly probe: StageProbe
+  /** Absolute. */
+  readonly outputDir: string
+  readonly conflict: ConflictPolicy
+  readonly name: string
+  /** Host that was dialled, and how the peer is shown. */
+  readonly host: string
+  readonly port: number
+  readonly peer: string
+  /** Asks the user. @returns the policy to go by @throws SealiftError `declined` */
+  decide(question: OfferToDecide, signal: AbortSignal): Promise<ConflictPolicy>
+  /** The transfer is known, now or after a restart. */
+  onTransfer(started: StartedTransfer): void
+  onEntry(entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null): void
+  onWarning(code: ErrorCode, message: string): void
+  onProgress(bytes: number, files: number): void
+  onFault(error: SealiftError): void
+}
+
+/** What is known of a transfer once it is accepted. */
+export interface StartedTransfer {
+  readonly id: string
+  readonly manifest: Manifest
+  readonly files: number
+  /** Content that is safe, and files that came to an end, as the first session begins. */
+  readonly safeBytes: number
+  readonly skippedBytes: number
+  readonly endedFiles: number
+}
+
+interface Current {
+  readonly id: string
+  readonly key: number
+  readonly manifest: Manifest
+  readonly plan: ReceivePlan
+  readonly progress: LedgerProgress
+  readonly writer: TreeWriter
+  readonly incoming: Incoming
+  epoch: number
+}
+
+/** One receiver: at most one transfer, over as many sessions as it takes. */
+export class DirectReception implements Reception {
+  readonly #options: ReceptionOptions
+  readonly #failures = new Map<number, ErrorCode>()
+  #current: Current | null = null
+  #lock: TransferLock | null = null
+  #resume: { id: Uint8Array; key: number | null } | null = null
+  #known: Hello['known'] = null
+  #savedRoots = new Map<number, string>()
+  #finished: Done | null = null
+
+  constructor(options: ReceptionOptions) {
+    this.#options = options
+  }
+
+  /** Final names of the roots, once they are published. */
+  get savedRoots(): readonly string[] {
+    return [...this.#savedRoots.entries()].sort(([a], [b]) => a - b).map(([, name]) => name)
+  }
+
+  get transferId(): string | null {
+    return this.#current?.id ?? null
+  }
+
+  /** SHA-256 of a file that is verified, borrowed; `null` where it is not. */
+  sha256(entry: number): Uint8Array | null {
+    return this.#current?.progress.states.digest(entry) ?? null
+  }
+
+  /** How the transfer ended; `null` before that. */
+  get finished(): Done | null {
+    return this.#finished
+  }
+
+  get hello(): Hello {
+    return { name: this.#options.name, maxChunkBytes: MAX_CHUNK_BYTES, known: this.#known }
+  }
+
+  /** A session was confirmed under this key: the transfer it is for may be known from before. */
+  async joined(resumeId: Uint8Array): Promise<void> {
+    const { ledger } = this.#options
+    const row = await ledger.resumeKeys.findById(resumeId, 'receiver')
+    row?.resumeKey.fill(0)
+    this.#resume = { id: resumeId, key: row?.transfer ?? null }
+    const transfer = row?.transfer == null ? null : await ledger.transfers.get(row.transfer)
+    const knows = transfer?.checksum != null && (await ledger.manifests.has(transfer.key))
+    this.#known = knows ? { transferId: transfer.id, digest: transfer.checksum as string } : null
+  }
+
+  async offered(offer: Offer): Promise<void> {
+    const current = this.#current
+    if (current !== null && current.id !== offer.transferId) {
+      throw new SealiftError('protocol_violation', 'the sender came back with another transfer')
+    }
+    // The lock comes before anything is read, so that two processes never work on one staging folder.
+    this.#lock ??= await this.#options.ledger.lock(offer.transferId, 'receiver')
+  }
+
+  digest(): { update(page: Uint8Array): void; hex(): string } {
+    const hash = createHash('sha256')
+    return { update: (page) => void hash.update(page), hex: () => hash.digest('hex') }
+  }
+
+  async accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
+    const { ledger } = this.#options
+    const current = this.#current ?? (await this.#open(offer, manifest, signal))
+    const isNew = this.#current === null
+    this.#current = current
+    current.epoch++
+    await ledger.transfers.update(current.key, { status: 'in_progress', epoch: current.epoch, peer: this.#options.peer })
+    if (this.#resume !== null && this.#resume.key !== current.key) {
+      await ledger.resumeKeys.attach(this.#resume.id, 'receiver', current.key)
+      this.#resume.key = current.key
+    }
+    this.#known = { transferId: current.id, digest: offer.digest }
+    if (isNew) this.#announce(current)
+    return {
+      incoming: current.incoming,
+      epoch: current.epoch,
+      stateRuns: () => stateRuns(current.progress.states, (entry) => this.#wireCode(entry)),
+      safeRanges: () => current.progress.ranges.all(),
+      finish: () => this.#finish(current),
+    }
+  }
+
+  #wireCode(entry: number): number {
+    const code = this.#failures.get(entry)
+    return code === undefined ? 0 : new SealiftError(code, '').wireCode
+  }
+
+  /** The transfer of an offer: the one in the ledger, or a new one that the user agrees to. */
+  async #open(offer: Offer, offered: Manifest | null, signal: AbortSignal): Promise<Current> {
+    const { ledger, outputDir } = this.#options
+    const row = await ledger.transfers.find(offer.transferId, 'receiver')
+    if (row !== null && row.checksum !== null && row.checksum !== offer.digest) {
+      throw new SealiftError('protocol_violation', 'the sender changed the manifest of a transfer')
+    }
+    if (row !== null && row.outputDir === outputDir && row.plan !== null && (await ledger.manifests.has(row.key))) {
+      const manifest = offered ?? (await this.#readManifest(row.key))
+      return this.#build(row.id, row.key, manifest, row.plan as ReceivePlan, row.epoch, true)
+    }
+    if (offered === null) throw new SealiftError('protocol_violation', 'an offer without its manifest')
+    const plan = await this.#decide(offer, offered, signal)
+    // Staging that no row knows is never trusted: its bytes may be anything (PROTOCOL 1.6).
+    setAsideStaging(outputDir, offer.transferId)
+    const fields = {
+      filename: titleOf(offered),
+      fileSize: offer.bytes,
+      checksum: offer.digest,
+      host: this.#options.host,
+      peer: this.#options.peer,
+      outputDir,
+      options: { port: this.#options.port },
+      plan,
+      entryCount: offered.count,
+      transportUsed: 'tcp',
+      replaces: offer.replaces,
+      epoch: 0,
+    }
+    let key: number
+    if (row === null) {
+      key = await ledger.transfers.create({ id: offer.transferId, role: 'receiver', transferType: 'download', ...fields })
+    } else {
+      key = row.key
+      await ledger.transfers.restart(key, fields)
+    }
+    await ledger.manifests.save(key, encodeManifestPages(offered))
+    return this.#build(offer.transferId, key, offered, plan, 0, false)
+  }
+
+  async #readManifest(key: number): Promise<Manifest> {
+    const decoder = new ManifestDecoder()
+    for await (const page of this.#options.ledger.manifests.read(key)) decoder.push(page)
+    return decoder.manifest
+  }
+
+  async #decide(offer: Offer, manifest: Manifest, signal: AbortSignal): Promise<ReceivePlan> {
+    const { outputDir, conflict, decide } = this.#options
+    const survey = surveyTarget(manifest, outputDir)
+    const plan = planReceive(manifest, survey, conflict)
+    const policy = await decide({ offer, manifest, survey, plan, outputDir }, signal)
+    const decided = policy === conflict ? plan : planReceive(manifest, survey, policy)
+    checkFreeSpace(outputDir, (offer.bytes ?? 0) - survey.unchangedBytes, manifest.count - survey.unchanged)
+    return decided
+  }
+
+  async #build(id: string, key: number, manifest: Manifest, plan: ReceivePlan, epoch: number, resumed: boolean): Promise<Current> {
+    const { ledger, clock, probe, outputDir, onProgress, onFault } = this.#options
+    const writer = TreeWriter.open({ outputDir, transferId: id, manifest, plan, probe })
+    const progress = await ledger.openProgress(key, manifest.count)
+    for (const { entry } of skippedEntries(plan)) progress.states.set(entry, ENTRY_SKIPPED)
+    for (const { entry, code } of failedEntries(manifest, plan)) {
+      progress.states.set(entry, ENTRY_FAILED)
+      this.#failures.set(entry, code)
+    }
+    if (resumed) {
+      await recoverPublishing(this.#publishing(key, manifest, plan, progress, writer, () => Promise.resolve()))
+      dropWhatIsGone(manifest, progress, writer)
+    }
+    const incoming = new Incoming({
+      manifest,
+      writer,
+      ledger: progress,
+      clock,
+      probe,
+      onProgress,
+      onFault,
+      onFailed: (entry, code, message) => this.#entryFailed(entry, code, message),
+    })
+    return { id, key, manifest, plan, progress, writer, incoming, epoch }
+  }
+
+  #publishing(
+    transfer: number,
+    manifest: Manifest,
+    plan: ReceivePlan,
+    progress: LedgerProgress,
+    writer: TreeWriter,
+    sync: () => Promise<void>,
+  ): PublishingOptions {
+    const { ledger, probe, onEntry } = this.#options
+    return {
+      ledger,
+      transfer,
+      progress,
+      manifest,
+      plan,
+      writer,
+      probe,
+      sync,
+      onPublished: (entry, savedAs) => {
+        if (manifest.parent(entry) < 0) this.#savedRoots.set(entry, savedAs)
+        onEntry(entry, 'ok', savedAs)
+      },
+      onSkipped: (entry) => onEntry(entry, 'skipped', null),
+      onFailed: (entry, code, message) => this.#entryFailed(entry, code, message),
+    }
+  }
+
+  #entryFailed(entry: number, code: ErrorCode, message: string): void {
+    const { onEntry, onWarning } = this.#options
+    this.#failures.set(entry, code)
+    onEntry(entry, 'failed', null)
+    onWarning(code, message)
+  }
+
+  #announce({ id, manifest, plan, progress }: Current): void {
+    const { onTransfer, onEntry, onWarning } = this.#options
+    let files = 0
+    let endedFiles = 0
+    let skippedBytes = 0
+    for (let entry = 0; entry < manifest.count; entry++) {
+      const state = progress.states.get(entry)
+      if (manifest.kind(entry) !== KIND_FILE) continue
+      files++
+      if (state === ENTRY_SKIPPED || state === ENTRY_FAILED) skippedBytes += manifest.sizeBytes(entry) ?? 0
+      if (state !== ENTRY_PENDING) endedFiles++
+    }
+    onTransfer({ id, manifest, files, safeBytes: progress.ranges.totalBytes, skippedBytes, endedFiles })
+    for (const { entry } of skippedEntries(plan)) onEntry(entry, 'skipped', null)
+    for (const { entry, code, message } of failedEntries(manifest, plan)) {
+      onEntry(entry, 'failed', null)
+      onWarning(code, message)
+    }
+  }
+
+  async #finish(current: Current): Promise<Done> {
+    const { ledger, probe } = this.#options
+    const { key, manifest, plan, progress, writer, incoming } = current
+    await incoming.stop()
+    await incoming.checkpoint()
+    await publishAll(this.#publishing(key, manifest, plan, progress, writer, () => incoming.sync()))
+    const { states } = progress
+    const done = { published: 0, skipped: 0, failed: 0 }
+    for (let entry = 0; entry < manifest.count; entry++) {
+      if (manifest.kind(entry) !== KIND_FILE) continue
+      const state = states.get(entry)
+      if (state === ENTRY_FAILED) done.failed++
+      else if (state === ENTRY_SKIPPED) done.skipped++
+      else done.published++
+    }
+    writer.remove()
+    probe('before-end')
+    await ledger.transfers.finish(key, 'completed')
+    probe('after-end')
+    this.#finished = done
+    return done
+  }
+
+  /** The sender knows that all is done: nothing needs to be kept for coming back. */
+  async told(): Promise<void> {
+    if (this.#current !== null) await this.#options.ledger.transfers.markTold(this.#current.key)
+  }
+
+  /** Ends the transfer for good, where it cannot go on. */
+  async giveUp(error: SealiftError): Promise<void> {
+    if (this.#current !== null && this.#finished === null) await this.#options.ledger.transfers.finish(this.#current.key, 'failed', error)
+  }
+
+  /** Lets go of everything; what is safe stays for the next process. */
+  async close(): Promise<void> {
+    const current = this.#current
+    if (current !== null && this.#finished === null) {
+      await current.incoming.stop()
+      await current.incoming.checkpoint()
+      current.writer.close()
+    }
+    this.#lock?.release()
+    this.#lock = null
+  }
+}
+
+/** Ranges whose staged bytes are missing or short are dropped, and their entries begin again (PROTOCOL 3.4). */
+function dropWhatIsGone(manifest: Manifest, progress: LedgerProgress, writer: TreeWriter): void {
+  const { ranges, states } = progress
+  const safe = ranges.all()
+  for (let entry = 0; entry < manifest.count; entry++) {
+    const state = states.get(entry)
+    if (manifest.kind(entry) !== KIND_FILE || state === ENTRY_PUBLISHED || state === ENTRY_SKIPPED || state === ENTRY_FAILED) {
+      // Folders and links are made again from the manifest alone.
+      if (state === ENTRY_VERIFIED && manifest.kind(entry) !== KIND_FILE) states.set(entry, ENTRY_PENDING)
+      continue
+    }
+    const start = manifest.startOffset(entry)
+    const end = manifest.endOffsetOf(entry)
+    if (state === ENTRY_PENDING && !safe.intersects(start, end)) continue
+    const staged = writer.stagedSize(entry)
+    if (staged < end - start || (state === ENTRY_VERIFIED && !safe.contains(start, end))) {
+      ranges.drop(start + Math.max(0, staged), end)
+      if (staged <= 0) ranges.drop(start, end)
+      states.set(entry, ENTRY_PENDING, null)
+    }
+  }
+}
+
+/** For `status`: the first root, or how many there are. */
+function titleOf(manifest: Manifest): string {
+  const roots = [...manifest.roots()]
+  return roots.length === 1 ? manifest.name(roots[0] as number) : `${roots.length} items`
+}

@@ -1,0 +1,232 @@
+/**
+ * The sender's part of one session, from HELLO to the final record.
+ *
+ * Owns what is said when; what is sent is the business of {@link Outgoing}. One of these lives as long as its session.
+ */
+
+import type { CompressSetting } from '../codecs/codec-table.ts'
+import { errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
+import { encodeManifestPages } from '../protocol/manifest-pages.ts'
+import type { Done, Hello, Message, Offer } from '../protocol/messages.ts'
+import { decodeRangePage, RangeSet } from '../protocol/ranges.ts'
+import type { Clock } from './clock.ts'
+import type { Outgoing } from './outgoing.ts'
+import type { Session } from './session.ts'
+import type { StageProbe } from './stage.ts'
+import { StreamLane } from './stream-lane.ts'
+
+export interface SenderSessionOptions {
+  readonly session: Session
+  readonly outgoing: Outgoing
+  readonly clock: Clock
+  readonly offer: Omit<Offer, 'manifestFollows'>
+  readonly compress: CompressSetting
+  readonly compressionLevel: number | null
+  readonly probe: StageProbe
+  /** The receiver said who it is. */
+  onHello(hello: Hello): void
+  /** The receiver accepted, and this much is safe there already. */
+  onAccepted(epoch: number): void
+  /** The receiver says that all is durable; resolves when this side has noted it. */
+  onDone(done: Done): Promise<void>
+}
+
+/** How a session went: all done, refused for good, or over before that. */
+export type SenderOutcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'refused'; readonly error: SealiftError }
+  | { readonly kind: 'broken'; readonly error: SealiftError }
+
+/** Codes after which coming back would change nothing. */
+const FINAL_CODES: ReadonlySet<string> = new Set([
+  'rejected',
+  'declined',
+  'conflict',
+  'policy_refused',
+  'manifest_invalid',
+  'limit_exceeded',
+  'version_mismatch',
+])
+
+/** Manifest pages that may wait in this process while the peer reads. */
+const MAX_QUEUED_PAGES_BYTES = 2 << 20
+
+export class SenderSession {
+  readonly #options: SenderSessionOptions
+  readonly #session: Session
+  readonly #outgoing: Outgoing
+  readonly #stop = new AbortController()
+  #outcome: SenderOutcome | null = null
+  #maxChunkBytes = MAX_CHUNK_BYTES
+  #epoch = 0
+  #safe = new RangeSet()
+  #lane: StreamLane | null = null
+
+  constructor(options: SenderSessionOptions) {
+    this.#options = options
+    this.#session = options.session
+    this.#outgoing = options.outgoing
+  }
+
+  /** Runs the session to its end; never rejects. */
+  async run(): Promise<SenderOutcome> {
+    this.#session.listen((message) => this.#take(message))
+    const end = await this.#session.end
+    this.#stop.abort(new SealiftError('connection_lost', 'the session is over'))
+    this.#outgoing.detach()
+    if (this.#lane !== null) this.#outgoing.scheduler.release(this.#lane)
+    if (this.#outcome !== null) return this.#outcome
+    if (end.error !== null) return { kind: 'broken', error: end.error }
+    const code = errorCodeFromWire(end.code) ?? 'peer_stopped'
+    const error = new SealiftError(end.code === 0 ? 'peer_stopped' : code, peerMessage(end.code === 0 ? 'peer_stopped' : code))
+    return { kind: FINAL_CODES.has(code) ? 'refused' : 'broken', error }
+  }
+
+  /** Ends the session with a reason that the peer is told. */
+  stop(error: SealiftError): Promise<void> {
+    return this.#session.close(error.wireCode)
+  }
+
+  #take(message: Message): void | Promise<void> {
+    switch (message.type) {
+      case 'hello':
+        return this.#offer(message.hello)
+      case 'accept':
+        this.#epoch = message.accept.epoch
+        return undefined
+      case 'reject':
+        return this.#refused(message.code)
+      case 'states':
+        this.#outgoing.states(message.runs)
+        return undefined
+      case 'safe':
+        decodeRangePage(message.page, this.#safe, this.#outgoing.endOffset)
+        if (message.last) this.#move()
+        return undefined
+      case 'ack': {
+        const ranges = new RangeSet()
+        decodeRangePage(message.page, ranges, this.#outgoing.endOffset)
+        this.#lane?.acknowledge([...ranges])
+        return undefined
+      }
+      case 'nack':
+        this.#outgoing.again(message.entry)
+        return undefined
+      case 'done':
+        return this.#done(message.done)
+      default:
+        throw new SealiftError('protocol_violation', `a sender is not told ${message.type}`)
+    }
+  }
+
+  async #offer(hello: Hello): Promise<void> {
+    const { offer, onHello, probe } = this.#options
+    onHello(hello)
+    this.#maxChunkBytes = Math.min(hello.maxChunkBytes, MAX_CHUNK_BYTES)
+    const known = hello.known?.transferId === offer.transferId && hello.known.digest === offer.digest
+    probe('offer')
+    await this.#session.send({ type: 'offer', offer: { ...offer, manifestFollows: !known } })
+    if (known) return
+    // Pages go out while the next is made, one behind, because the last one must say that it is.
+    let page: Uint8Array = new Uint8Array()
+    for (const next of encodeManifestPages(this.#outgoing.manifest)) {
+      if (page.length > 0) this.#sendSoon({ type: 'manifest', last: false, page })
+      page = next
+      await this.#session.drained(MAX_QUEUED_PAGES_BYTES)
+    }
+    this.#sendSoon({ type: 'manifest', last: true, page })
+    probe('manifest')
+  }
+
+  /** Sends without waiting: a failure ends the session, and that says it. */
+  #sendSoon(message: Parameters<Session['send']>[0]): void {
+    this.#session.send(message).catch(() => undefined)
+  }
+
+  async #refused(wire: number): Promise<void> {
+    const code = errorCodeFromWire(wire) ?? 'rejected'
+    const error = new SealiftError(code === 'declined' ? 'rejected' : code, peerMessage(code))
+    this.#outcome = { kind: 'refused', error }
+    void this.#session.close(0)
+    return Promise.resolve()
+  }
+
+  #move(): void {
+    const { clock, compress, compressionLevel, onAccepted } = this.#options
+    const lane = new StreamLane({
+      session: this.#session,
+      clock,
+      epoch: this.#epoch,
+      maxChunkBytes: this.#maxChunkBytes,
+      compress,
+      compressionLevel,
+    })
+    this.#lane = lane
+    this.#outgoing.attach(this.#safe, {
+      digests: (digests) => this.#sendSoon({ type: 'digests', digests }),
+      failed: (entry, code) => this.#sendSoon({ type: 'entryFailed', entry, code: new SealiftError(code, '').wireCode }),
+    })
+    onAccepted(this.#epoch)
+    this.#options.probe('accepted')
+    void this.#receipts(lane)
+    this.#watchForStall(lane)
+    this.#outgoing.move(lane, this.#stop.signal).catch((thrown: unknown) => {
+      if (!this.#stop.signal.aborted) this.#session.fail(toSealiftError(thrown))
+    })
+  }
+
+  async #receipts(lane: StreamLane): Promise<void> {
+    for await (const receipt of lane.receipts) {
+      if ('safe' in receipt) this.#outgoing.safe(receipt.safe)
+      else this.#outgoing.scheduler.giveBack(receipt.lost)
+    }
+  }
+
+  /** A receiver that pings but takes nothing is stuck (F-06). */
+  #watchForStall(lane: StreamLane): void {
+    const cancel = this.#options.clock.after(STALL_TIMEOUT_MS / 4, () => {
+      if (this.#session.isOver) return
+      if (lane.stalledMs >= STALL_TIMEOUT_MS) {
+        this.#session.fail(new SealiftError('peer_silent', 'the receiver has acknowledged nothing for a minute'))
+      } else this.#watchForStall(lane)
+    })
+    this.#stop.signal.addEventListener('abort', cancel, { once: true })
+  }
+
+  async #done(done: Done): Promise<void> {
+    await this.#options.onDone(done)
+    this.#options.probe('done')
+    this.#outcome = { kind: 'done' }
+    // Not waited for: the peer's farewell comes in through this very handler.
+    void this.#session.close(0)
+  }
+}
+
+function peerMessage(code: string): string {
+  switch (code) {
+    case 'rejected':
+    case 'declined':
+      return 'the receiver said no'
+    case 'conflict':
+      return 'the receiver has something in the way, and its policy is to fail'
+    case 'policy_refused':
+      return 'the receiver does not allow this'
+    case 'limit_exceeded':
+      return 'this is more than the receiver takes'
+    case 'manifest_invalid':
+      return 'the receiver found the list of files malformed'
+    case 'interrupted':
+    case 'terminated':
+    case 'peer_stopped':
+      return 'the receiver was stopped'
+    case 'disk_full':
+      return "the receiver's disk is full"
+    case 'target_read_only':
+    case 'target_gone':
+    case 'disk_fault':
+      return "the receiver's disk has a fault"
+    default:
+      return `the receiver ended the session (${code})`
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * One sender that waits for its receiver: sessions come and go, the transfer stays.
+ *
+ * Owns which session is the current one (a newer one replaces it), how long to wait while there is none, and how the
+ * transfer ends. Knows neither sockets nor tokens: admission hands it confirmed sessions.
+ */
+
+import type { CompressSetting } from '../codecs/codec-table.ts'
+import type { ErrorCode } from '../protocol/errors.ts'
+import { SealiftError } from '../protocol/errors.ts'
+import type { Done, Hello, Offer } from '../protocol/messages.ts'
+import type { Clock } from './clock.ts'
+import type { Outgoing } from './outgoing.ts'
+import { SenderSession } from './sender-session.ts'
+import type { Session } from './session.ts'
+import type { StageProbe } from './stage.ts'
+
+export interface SenderOptions {
+  readonly outgoing: Outgoing
+  readonly offer: Omit<Offer, 'manifestFollows'>
+  readonly clock: Clock
+  readonly compress: CompressSetting
+  readonly compressionLevel: number | null
+  readonly waitMs: number
+  readonly probe: StageProbe
+  onHello(session: Session, hello: Hello): void
+  onAccepted(): void
+  /** The receiver has everything, durable; resolves when the ledger knows. */
+  onDone(done: Done): Promise<void>
+  onWarning(code: ErrorCode, message: string): void
+}
+
+export class Sender {
+  readonly #options: SenderOptions
+  readonly #end = Promise.withResolvers<Done>()
+  #current: { session: Session; conversation: SenderSession } | null = null
+  #done: Done | null = null
+  #wireBytes = 0
+  #hadSession = false
+  #cancelWait: () => void = () => undefined
+  #stopped: SealiftError | null = null
+
+  constructor(options: SenderOptions) {
+    this.#options = options
+    this.#end.promise.catch(() => undefined)
+    this.#wait()
+  }
+
+  /** Resolves when the receiver has everything; rejects with why that will not be. */
+  get end(): Promise<Done> {
+    return this.#end.promise
+  }
+
+  /** Bytes of all sessions so far, both directions. */
+  get wireBytes(): number {
+    return this.#wireBytes + (this.#current?.session.wireBytes ?? 0)
+  }
+
+  /** Takes a confirmed session; an older one makes room for it. Never rejects. */
+  async join(session: Session): Promise<void> {
+    if (this.#stopped !== null) {
+      await session.close(this.#stopped.wireCode)
+      return
+    }
+    const older = this.#current
+    this.#cancelWait()
+    this.#hadSession = true
+    const { outgoing, offer, clock, compress, compressionLevel, probe, onHello, onAccepted } = this.#options
+    const conversation = new SenderSession({
+      session,
+      outgoing,
+      clock,
+      offer,
+      compress,
+      compressionLevel,
+      probe,
+      onHello: (hello) => onHello(session, hello),
+      onAccepted,
+      onDone: async (done) => {
+        await this.#options.onDone(done)
+        this.#done = done
+      },
+    })
+    this.#current = { session, conversation }
+    if (older !== null) await older.conversation.stop(new SealiftError('replaced', 'a newer session took over'))
+    const outcome = await conversation.run()
+    this.#wireBytes += session.wireBytes
+    if (this.#current.session !== session) return
+    this.#current = null
+    if (this.#done !== null) this.#end.resolve(this.#done)
+    else if (outcome.kind === 'refused') this.#end.reject(outcome.error)
+    else if (outcome.kind === 'broken' && this.#stopped === null) {
+      this.#options.onWarning(outcome.error.code, `${outcome.error.message}; waiting for it to come back`)
+      this.#wait()
+    }
+  }
+
+  #wait(): void {
+    const { clock, waitMs } = this.#options
+    this.#cancelWait()
+    this.#cancelWait = clock.after(waitMs, () => {
+      const minutes = formatWait(waitMs)
+      const message = this.#hadSession ? `the receiver did not come back within ${minutes}` : `nobody connected within ${minutes}`
+      this.#end.reject(
+        new SealiftError('nobody_came', message, {
+          hint: this.#hadSession ? 'run the same line again: it goes on with what is missing' : '--wait SECONDS waits longer',
+        }),
+      )
+    })
+  }
+
+  /** Stops: the peer is told why, nothing new is taken. Resolves when the session is over. */
+  async stop(error: SealiftError): Promise<void> {
+    this.#stopped ??= error
+    this.#cancelWait()
+    await this.#current?.conversation.stop(error)
+    this.#end.reject(error)
+  }
+}
+
+function formatWait(waitMs: number): string {
+  const seconds = Math.round(waitMs / 1000)
+  return seconds >= 120 && seconds % 60 === 0 ? `${String(seconds / 60)} minutes` : `${String(seconds)} seconds`
+}
