@@ -105,7 +105,8 @@ function makeFolder(parent: string): string {
 /** Everybody who can run here. The rest are in `missing`. */
 class Field {
   readonly floor: Contender
-  readonly sealift: SealiftContender
+  /** `null` with `--without sealift`, for a look at the others. */
+  readonly sealift: SealiftContender | null
   readonly nc: Contender | null
   readonly scp: Contender | null
   readonly tar: Contender | null
@@ -114,7 +115,7 @@ class Field {
   readonly wormhole: Contender | null
   readonly missing: readonly Missing[]
 
-  private constructor(floor: Contender, sealift: SealiftContender, found: readonly (Contender | Missing)[]) {
+  private constructor(floor: Contender, sealift: SealiftContender | null, found: readonly (Contender | Missing)[]) {
     const named = (name: string): Contender | null => found.filter(isPresent).find((one) => one.name === name) ?? null
     this.floor = floor
     this.sealift = sealift
@@ -136,7 +137,8 @@ class Field {
       ...(await wanted('croc', async () => [await startCroc(folder)])),
       ...(await wanted('wormhole', async () => [await startWormhole(folder)])),
     ].filter((one) => !without.has(one.name))
-    return new Field(makeFloor(folder), makeSealift(folder, home), found)
+    const sealift = without.has('sealift') ? null : makeSealift(folder, home)
+    return new Field(makeFloor(folder), sealift, found)
   }
 }
 
@@ -162,7 +164,7 @@ function present(contenders: readonly (Contender | null)[]): Contender[] {
 
 async function main(options: Options): Promise<void> {
   const startedMs = performance.now()
-  buildSealift()
+  if (!options.without.has('sealift')) buildSealift()
   const memory = makeFolder(options.tmp)
   const home = join(memory, 'home')
   mkdirSync(home)
@@ -199,7 +201,7 @@ async function main(options: Options): Promise<void> {
     report(await runCase({ name: 'tree', title: `Tree: ${treeText}`, contenders, source: tree.path, target, runs }))
   }
   let again: AgainResult | null = null
-  if (options.only.has('again')) {
+  if (options.only.has('again') && field.sealift !== null) {
     const { sealift, rsync } = field
     const others = present([rsync])
     const title = `Tree again, unchanged: ${treeText}`
@@ -208,7 +210,7 @@ async function main(options: Options): Promise<void> {
   }
   if (options.only.has('disk')) {
     const disk = makeFolder(options.disk)
-    const contenders = [copyAndSync, makeSealift(disk, home)]
+    const contenders = present([copyAndSync, field.sealift === null ? null : makeSealift(disk, home)])
     const diskLarge = join(disk, 'large.bin')
     makeLargeFile(diskLarge, options.sizeBytes)
     const diskTree = makeTree(join(disk, 'tree'), nodeModules, options.files)
@@ -227,19 +229,15 @@ async function main(options: Options): Promise<void> {
   if (results.some(({ failed }) => failed.has('sealift'))) process.exitCode = 1
 }
 
-/** Nobody is measured while code caches are cold that are warm on every later day. */
+/** Nobody is measured while code caches are cold that are warm on every later day. Finds out early what does not run. */
 async function warmUp(field: Field, folder: string): Promise<void> {
   const source = join(folder, 'small.bin')
   const target = join(folder, 'warm')
   makeLargeFile(source, 1 << 20)
-  for (const contender of [field.floor, field.sealift]) {
+  for (const contender of present([field.floor, field.sealift])) {
     mkdirSync(target)
-    try {
-      await measure((meter) => contender.transfer(meter, source, target))
-    } catch (error) {
-      process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`)
-    }
-    rmSync(target, { recursive: true, force: true })
+    await measure((meter) => contender.transfer(meter, source, target))
+    rmSync(target, { recursive: true })
   }
 }
 

@@ -91,7 +91,7 @@ export class MeteredProcess {
       child.once('close', (code, signal) => {
         this.#cpuSeconds = parseTimes(times)
         if (code === 0) resolve()
-        else reject(new Error(`${argv.join(' ')} ended with ${signal ?? String(code)}: ${this.#stderr.trim()}`))
+        else reject(new Error(`${argv[0] ?? ''} ended with ${signal ?? String(code)}: ${gist(this.#stderr)}`))
       })
     })
     this.done.catch(() => {})
@@ -204,6 +204,12 @@ export function findProgram(name: string): string | null {
   })
   const path = found.stdout.trim()
   return found.status === 0 && path.startsWith('/') ? path : null
+}
+
+/** The line that says most: the first that speaks of an error, or else the last. */
+function gist(stderr: string): string {
+  const lines = stderr.trim().split('\n')
+  return (lines.find((line) => /error/i.test(line)) ?? lines.at(-1) ?? '').trim()
 }
 
 function add(sum: number | null, more: number | null): number | null {

@@ -172,7 +172,8 @@ function optional(
   return values.length === 0 ? '-' : format(median(values))
 }
 
-function markdown(rows: readonly (readonly string[])[]): string[] {
+function markdown(raw: readonly (readonly string[])[]): string[] {
+  const rows = raw.map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
   const widths = (rows[0] ?? []).map((_, column) => Math.max(3, ...rows.map((row) => (row[column] ?? '').length)))
   const lines = rows.map(
     (row) =>

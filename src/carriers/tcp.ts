@@ -175,11 +175,6 @@ export function listenTcp({ host, port, onStream, signal }: ListenTcpOptions): P
         server.off('error', failed)
         // one connection that could not be accepted (no file descriptors left) is no reason to stop listening
         ignoreErrors(server)
-        if (closing !== null) {
-          // called off while the host's name was looked up
-          server.close()
-          return
-        }
         const bound = server.address()
         resolve({ address: host, port: typeof bound === 'object' && bound !== null ? bound.port : port, close })
       })

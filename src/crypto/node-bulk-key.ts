@@ -14,7 +14,7 @@ import { TAG_BYTES } from '../protocol/limits.ts'
 
 const KEY_BYTES = 32
 const NONCE_BYTES = 12
-/** Both ciphers take the same calls; the typings have an overload for each, and none for a choice of them. */
+/** Without it Node takes tags of 4 bytes as well. */
 const OPTIONS = { authTagLength: TAG_BYTES }
 
 /**
@@ -24,6 +24,7 @@ const OPTIONS = { authTagLength: TAG_BYTES }
  */
 export function createBulkKey(cipher: CipherName, key: Uint8Array): BulkKey {
   if (key.length !== KEY_BYTES) throw new SealiftError('internal', 'a record key has the wrong length')
+  // Both ciphers take the same calls; the typings have an overload for each, and none for a choice of them.
   const name = cipher as CipherGCMTypes
   const held = createSecretKey(key)
   return {

@@ -46,7 +46,8 @@ export function checkFreeSpace(
   })
 }
 
-function nearestFolder(path: string, fs: FileSystem): string {
+/** The folder itself, or the nearest one above it that exists. */
+export function nearestFolder(path: string, fs: FileSystem = nodeFileSystem): string {
   let folder = resolve(path)
   while (!fs.existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
   return folder

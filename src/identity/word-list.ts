@@ -4,9 +4,8 @@
  * Data, and nothing else: one string, so that importing it costs nothing but its bytes; `token.ts` splits it when the
  * first token is made. Nobody but the maker of a token needs it: what is typed is not looked up.
  *
- * Origin: the "EFF large word list" for passphrases by Joseph Bonneau and the Electronic Frontier Foundation, licensed
- * under Creative Commons Attribution 3.0 United States (https://creativecommons.org/licenses/by/3.0/us/). Changed:
- * hyphens removed, some fifty words that not everyone likes to read aloud replaced by names of plants, animals and places.
+ * Origin: the "EFF large word list" for passphrases by Joseph Bonneau and the Electronic Frontier Foundation, which
+ * publishes it under a Creative Commons Attribution licence (https://www.eff.org/copyright). Changed: hyphens removed, some fifty words that not everyone likes to read aloud replaced by plainer ones.
  */
 
 /** Words in alphabetical order, separated by white space. */

@@ -1,11 +1,10 @@
 /** What `sendFiles` and `receiveFiles` may be told. Every field has a default; durations are in milliseconds, sizes in bytes. */
 
 import type { CompressSetting } from '../codecs/codec-table.ts'
-import type { CONFLICT_POLICIES } from '../protocol/messages.ts'
+import type { ConflictPolicy } from '../files/conflicts.ts'
 import type { StageProbe } from '../transfer/stage.ts'
 
-export type ConflictPolicy = (typeof CONFLICT_POLICIES)[number]
-export type { CompressSetting }
+export type { CompressSetting, ConflictPolicy }
 
 interface CommonOptions {
   /** Stops the transfer; its reason becomes the error of `done`. */

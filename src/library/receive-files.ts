@@ -88,7 +88,8 @@ class DirectReceive {
       clock: systemClock,
       probe: options.probe ?? noProbe,
       outputDir: this.#outputDir,
-      conflict: options.conflict ?? 'auto',
+      conflict: options.conflict ?? null,
+      portableNames: options.portableNames ?? false,
       name: options.name ?? hostname(),
       host: address.host,
       port: address.port,
@@ -199,9 +200,9 @@ class DirectReceive {
   }
 
   async #decide(question: OfferToDecide, signal: AbortSignal): Promise<ConflictPolicy> {
-    const { offer, manifest, survey, plan, outputDir } = question
-    const { accept, conflict = 'auto' } = this.#options
-    if (accept === undefined) return conflict
+    const { offer, manifest, survey, plan, policy, outputDir } = question
+    const { accept } = this.#options
+    if (accept === undefined) return policy
     const answer = await accept(
       {
         transferId: offer.transferId,
@@ -219,7 +220,7 @@ class DirectReceive {
       AbortSignal.any([signal, this.#signal]),
     )
     if (answer === false) throw new SealiftError('declined', 'declined; nothing was received')
-    return answer === true ? conflict : answer
+    return answer === true ? policy : answer
   }
 
   #begin(started: StartedTransfer): void {

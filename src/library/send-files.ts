@@ -124,12 +124,15 @@ class DirectSend {
     walk: WalkResult,
     checksum: string,
     ledger: Ledger,
-  ): Promise<{ id: string; key: number; replaces: string | null }> {
+  ): Promise<{ id: string; key: number; replaces: Replaced | null }> {
     const roots = [...manifest.roots()].map((root) => walk.sources.sourcePath(root))
     const { exclude = [], excludeFrom = [], all = false, links = true, priority = 5 } = this.#options
     const options = { exclude, excludeFrom, all, links, priority }
     const same = await ledger.transfers.findResumableSender({ roots, options, checksum })
-    if (same !== null) return { id: same.id, key: same.key, replaces: same.replaces }
+    if (same !== null) {
+      const before = same.replaces === null ? null : await ledger.transfers.find(same.replaces, 'sender')
+      return { id: same.id, key: same.key, replaces: before === null || before.completedAtMs !== null ? null : before }
+    }
     const older = await ledger.transfers.findReplaceableSender(roots)
     const id = randomUUID()
     const key = await ledger.transfers.create({
@@ -146,8 +149,14 @@ class DirectSend {
       transportUsed: 'tcp',
       replaces: older?.id ?? null,
     })
-    return { id, key, replaces: older?.id ?? null }
+    return { id, key, replaces: older }
   }
+}
+
+/** The unfinished transfer of the same roots that a new one stands in for. */
+interface Replaced {
+  readonly id: string
+  readonly key: number
 }
 
 interface RunContext {
@@ -157,7 +166,7 @@ interface RunContext {
   readonly walk: WalkResult
   readonly ledger: Ledger
   readonly checksum: string
-  readonly replaces: string | null
+  readonly replaces: Replaced | null
 }
 
 /** Everything from the open port to the end of one process's part in a transfer. */
@@ -171,6 +180,7 @@ class SenderRun {
   readonly #resumeKeys = new Map<string, Uint8Array>()
   #failed: number
   #resumedBytes: number | null = null
+  #resumeId: Uint8Array | null = null
 
   constructor(options: SendOptions, emit: Emit, context: RunContext) {
     this.#options = options
@@ -199,7 +209,7 @@ class SenderRun {
       outgoing: this.#outgoing,
       offer: {
         transferId: id,
-        replaces,
+        replaces: replaces?.id ?? null,
         name: this.#options.name ?? hostname(),
         maxChunkBytes: MAX_CHUNK_BYTES,
         entries: manifest.count,
@@ -276,7 +286,10 @@ class SenderRun {
           )
         }
       },
-      onSession: (session) => void sender.join(session),
+      onSession: (session, { resumeId }) => {
+        this.#resumeId = resumeId
+        void sender.join(session)
+      },
       onFault: (error) => void sender.stop(error),
     })
   }
@@ -291,9 +304,11 @@ class SenderRun {
   }
 
   async #loadResumeKeys(): Promise<void> {
-    const { ledger, key } = this.#context
-    const found = await ledger.resumeKeys.findByTransfer(key)
-    if (found !== null) this.#resumeKeys.set(toHex(found.resumeId), found.resumeKey)
+    const { ledger, key, replaces } = this.#context
+    for (const transfer of [key, replaces?.key]) {
+      const found = transfer === undefined ? null : await ledger.resumeKeys.findByTransfer(transfer)
+      if (found !== null) this.#resumeKeys.set(toHex(found.resumeId), found.resumeKey)
+    }
   }
 
   #forgetResumeKeys(): void {
@@ -302,12 +317,18 @@ class SenderRun {
   }
 
   #accepted(): void {
-    const { manifest } = this.#context
     const safe = this.#outgoing.safeRanges.totalBytes
     this.#resumedBytes ??= safe
     this.#progress.start()
     this.#progress.set(safe + this.#outgoing.voidBytes, this.#outgoing.endedFiles)
-    void manifest
+    if (this.#context.replaces !== null) void this.#endReplaced(this.#context.replaces)
+  }
+
+  /** The receiver has taken over what it had of the older transfer; its key goes on with the new one. */
+  async #endReplaced({ key }: Replaced): Promise<void> {
+    const { ledger } = this.#context
+    if (this.#resumeId !== null) await ledger.resumeKeys.attach(this.#resumeId, 'sender', this.#context.key)
+    await ledger.transfers.finish(key, 'cancelled')
   }
 
   #entryEnded(entry: number, state: number, code: SealiftError['code'] | null): void {

@@ -77,7 +77,10 @@ export class InitiatorHandshake {
   #confirm: Uint8Array | null = null
   #suite: Suite | null = null
 
-  /** @throws SealiftError `usage` with neither a token nor a key to offer, or with too many keys */
+  /**
+   * @throws SealiftError `usage` with neither a token nor a key to offer, or with too many keys; `settings_invalid`
+   *   without a cipher
+   */
   constructor(parameters: InitiatorParameters) {
     const { resumeKeys, join } = parameters
     this.#parameters = parameters
@@ -87,6 +90,8 @@ export class InitiatorHandshake {
     if (resumeKeys.length > MAX_RESUME_IDS) throw new SealiftError('usage', 'too many resume keys for one handshake')
     if (this.#token === null && resumeKeys.length === 0)
       throw new SealiftError('usage', 'a handshake needs a token or a resume key')
+    if (allowedCiphers(parameters).length === 0)
+      throw new SealiftError('settings_invalid', 'no record cipher is allowed that this runtime has')
     this.#resumeKeys = resumeKeys.map(({ id, key }) => ({ id: id.slice(), key: this.#secrets.hold(key.slice()) }))
   }
 

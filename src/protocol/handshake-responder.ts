@@ -227,9 +227,7 @@ export class ResponderHandshake {
 
   #verify(confirm: Uint8Array): Verdict {
     const agreement = this.#agreement
-    if (this.#state !== 'to verify' || agreement === null) {
-      throw new SealiftError('protocol_violation', 'a confirmation is compared once')
-    }
+    if (agreement === null) throw new SealiftError('protocol_violation', 'a confirmation is compared once')
     const expected = initiatorMac(this.#crypto, agreement)
     const ok = this.#crypto.equal(confirm.subarray(FRAME_HEADER_BYTES), expected)
     expected.fill(0)

@@ -12,7 +12,7 @@ const SECRET_BYTES = 32
 const IV_BYTES = 12
 /** Length of a resume id and of a session id. */
 export const RESUME_ID_BYTES = 16
-export const RESUME_KEY_BYTES = 32
+const RESUME_KEY_BYTES = 32
 
 /** Everything derived from one handshake. All but the hash and the id is secret; `destroy` of its owner zeroes it. */
 export interface KeySchedule {

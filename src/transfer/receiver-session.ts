@@ -16,9 +16,12 @@ import type { Incoming, Teller } from './incoming.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
 
+/** What takes the chunks of an accepted transfer. */
+export type IncomingFiles = Pick<Incoming, 'complete' | 'begin' | 'tell' | 'chunk' | 'digest' | 'fail'>
+
 /** An accepted transfer, ready for chunks. */
 export interface AcceptedTransfer {
-  readonly incoming: Incoming
+  readonly incoming: IncomingFiles
   readonly epoch: number
   /** States of all entries that are not pending, as runs. */
   stateRuns(): Iterable<StateRun>

@@ -7,7 +7,8 @@
 
 import { createHash } from 'node:crypto'
 import { failedEntries, planReceive, type ConflictPolicy, type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
-import { checkFreeSpace } from '../files/free-space.ts'
+import { checkFreeSpace, nearestFolder } from '../files/free-space.ts'
+import { PORTABLE_NAMES, probeNameRules } from '../files/name-rules.ts'
 import { setAsideStaging } from '../files/staging.ts'
 import { surveyTarget, type Survey } from '../files/target-survey.ts'
 import { TreeWriter } from '../files/tree-writer.ts'
@@ -20,12 +21,14 @@ import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages, ManifestDecoder } from '../protocol/manifest-pages.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
+import { RangeSet } from '../protocol/ranges.ts'
 import type { Clock } from './clock.ts'
 import { Incoming } from './incoming.ts'
 import { publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
-import type { AcceptedTransfer, Reception } from './receiver-session.ts'
+import type { AcceptedTransfer, IncomingFiles, Reception } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
 import { stateRuns } from './state-runs.ts'
+import { adoptEntries } from './takeover.ts'
 
 /** What a person is asked about. */
 export interface OfferToDecide {
@@ -33,6 +36,8 @@ export interface OfferToDecide {
   readonly manifest: Manifest
   readonly survey: Survey
   readonly plan: ReceivePlan
+  /** The policy that the plan goes by. */
+  readonly policy: ConflictPolicy
   readonly outputDir: string
 }
 
@@ -42,7 +47,10 @@ export interface ReceptionOptions {
   readonly probe: StageProbe
   /** Absolute. */
   readonly outputDir: string
-  readonly conflict: ConflictPolicy
+  /** `null`: as the sender wishes where that can harm nothing, else `auto`. */
+  readonly conflict: ConflictPolicy | null
+  /** Whether names that other systems cannot hold are refused or renamed here too. */
+  readonly portableNames: boolean
   readonly name: string
   /** Host that was dialled, and how the peer is shown. */
   readonly host: string
@@ -90,6 +98,8 @@ export class DirectReception implements Reception {
   #known: Hello['known'] = null
   #savedRoots = new Map<number, string>()
   #finished: Done | null = null
+  /** Row of the transfer that has ended. */
+  #endedKey: number | null = null
 
   constructor(options: ReceptionOptions) {
     this.#options = options
@@ -145,6 +155,8 @@ export class DirectReception implements Reception {
 
   async accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
     const { ledger } = this.#options
+    const earlier = await this.#endedEarlier(offer)
+    if (earlier !== null) return earlier
     const current = this.#current ?? (await this.#open(offer, manifest, signal))
     const isNew = this.#current === null
     this.#current = current
@@ -162,6 +174,23 @@ export class DirectReception implements Reception {
       stateRuns: () => stateRuns(current.progress.states, (entry) => this.#wireCode(entry)),
       safeRanges: () => current.progress.ranges.all(),
       finish: () => this.#finish(current),
+    }
+  }
+
+  /** A transfer that ended here while the sender did not hear of it: only that is still to be said. */
+  async #endedEarlier(offer: Offer): Promise<AcceptedTransfer | null> {
+    if (this.#current !== null && this.#finished === null) return null
+    const row = await this.#options.ledger.transfers.find(offer.transferId, 'receiver')
+    if (row?.status !== 'completed' || row.told || row.checksum !== offer.digest) return null
+    const done = this.#finished ?? { published: offer.files, skipped: 0, failed: 0 }
+    this.#finished = done
+    this.#endedKey = row.key
+    return {
+      incoming: NOTHING_COMES,
+      epoch: row.epoch + 1,
+      stateRuns: () => [{ first: 0, count: offer.entries, state: ENTRY_PUBLISHED, code: 0 }],
+      safeRanges: () => (offer.bytes === null ? new RangeSet() : RangeSet.of([{ start: 0, end: offer.bytes }])),
+      finish: () => Promise.resolve(done),
     }
   }
 
@@ -207,7 +236,37 @@ export class DirectReception implements Reception {
       await ledger.transfers.restart(key, fields)
     }
     await ledger.manifests.save(key, encodeManifestPages(offered))
-    return this.#build(offer.transferId, key, offered, plan, 0, false)
+    const current = await this.#build(offer.transferId, key, offered, plan, 0, false)
+    await this.#takeOver(offer, current)
+    return current
+  }
+
+  /**
+   * Takes over what an older transfer has of the same files (PROTOCOL 3.1): only where this session came by that
+   * transfer's key, so that nobody else's bytes are touched.
+   */
+  async #takeOver(offer: Offer, current: Current): Promise<void> {
+    const { ledger, outputDir } = this.#options
+    const key = this.#resume?.key ?? null
+    const row = key === null ? null : await ledger.transfers.get(key)
+    if (row?.id !== offer.replaces || row.outputDir !== outputDir || row.completedAtMs !== null) return
+    const lock = await ledger.lock(row.id, 'receiver')
+    try {
+      if (row.plan !== null && (await ledger.manifests.has(row.key))) {
+        const manifest = await this.#readManifest(row.key)
+        const plan = row.plan as ReceivePlan
+        const writer = TreeWriter.open({ outputDir, transferId: row.id, manifest, plan })
+        const progress = await ledger.openProgress(row.key, manifest.count)
+        dropWhatIsGone(manifest, progress, writer)
+        adoptEntries({ manifest, progress, writer }, current)
+        await current.progress.checkpoint()
+        writer.remove()
+      }
+      if (this.#resume !== null) await ledger.resumeKeys.attach(this.#resume.id, 'receiver', current.key)
+      await ledger.transfers.finish(row.key, 'cancelled')
+    } finally {
+      lock.release()
+    }
   }
 
   async #readManifest(key: number): Promise<Manifest> {
@@ -217,11 +276,13 @@ export class DirectReception implements Reception {
   }
 
   async #decide(offer: Offer, manifest: Manifest, signal: AbortSignal): Promise<ReceivePlan> {
-    const { outputDir, conflict, decide } = this.#options
+    const { outputDir, conflict, decide, portableNames } = this.#options
+    const rules = portableNames ? PORTABLE_NAMES : probeNameRules(nearestFolder(outputDir))
     const survey = surveyTarget(manifest, outputDir)
-    const plan = planReceive(manifest, survey, conflict)
-    const policy = await decide({ offer, manifest, survey, plan, outputDir }, signal)
-    const decided = policy === conflict ? plan : planReceive(manifest, survey, policy)
+    const wished = conflict ?? harmlessWish(offer.conflict)
+    const plan = planReceive(manifest, survey, wished, rules)
+    const policy = await decide({ offer, manifest, survey, plan, policy: wished, outputDir }, signal)
+    const decided = policy === wished ? plan : planReceive(manifest, survey, policy, rules)
     checkFreeSpace(outputDir, (offer.bytes ?? 0) - survey.unchangedBytes, manifest.count - survey.unchanged)
     return decided
   }
@@ -326,12 +387,13 @@ export class DirectReception implements Reception {
     await ledger.transfers.finish(key, 'completed')
     probe('after-end')
     this.#finished = done
+    this.#endedKey = key
     return done
   }
 
   /** The sender knows that all is done: nothing needs to be kept for coming back. */
   async told(): Promise<void> {
-    if (this.#current !== null) await this.#options.ledger.transfers.markTold(this.#current.key)
+    if (this.#endedKey !== null) await this.#options.ledger.transfers.markTold(this.#endedKey)
   }
 
   /** Ends the transfer for good, where it cannot go on. */
@@ -373,6 +435,21 @@ function dropWhatIsGone(manifest: Manifest, progress: LedgerProgress, writer: Tr
       states.set(entry, ENTRY_PENDING, null)
     }
   }
+}
+
+/** Stands in for the arrival of a transfer that is over. */
+const NOTHING_COMES: IncomingFiles = {
+  complete: Promise.resolve(),
+  begin: () => undefined,
+  tell: () => undefined,
+  chunk: () => undefined,
+  digest: () => undefined,
+  fail: () => undefined,
+}
+
+/** A sender may wish for what keeps everything that is there; replacing is the receiver's to say. */
+function harmlessWish(wish: ConflictPolicy | null): ConflictPolicy {
+  return wish === null || wish === 'overwrite' || wish === 'update' ? 'auto' : wish
 }
 
 /** For `status`: the first root, or how many there are. */

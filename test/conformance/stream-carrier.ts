@@ -306,19 +306,26 @@ export function streamCarrierSuite(name: string, setup: () => Promise<StreamCarr
         await expect(writer.write([Buffer.from('more')])).rejects.toMatchObject(LOST)
       })
 
-      test('an end waits for a sink that is paused, and behind what it has not taken', async () => {
+      test.each([
+        ['behind what it has not taken', '0123456789abcde'],
+        ['though it has taken all', '0123456789'],
+      ])('an end waits for a sink that is paused, %s', async (_why, words) => {
         const { writer, reader } = await directed(side)
         const sink = new Collector(10, 10)
         reader.start(sink)
-        await writer.write([Buffer.from('0123456789abcde')])
+        writer.start(new Collector())
+        // with both sides ended the connection itself goes away, and this is no loss
+        await reader.end()
+        await writer.write([Buffer.from(words)])
         await writer.end()
         await sink.arrived(10)
         await settled(() => sink.ends)
         expect([sink.received, sink.ends]).toEqual([10, 0])
         sink.unpause()
         reader.resume()
+        if (words.length === 10) expect(sink.ends).toBe(0)
         expect(await sink.finished).toBeNull()
-        expect(sink.text).toBe('0123456789abcde')
+        expect(sink.text).toBe(words)
         expect(sink.faults).toEqual([])
       })
 
@@ -327,12 +334,15 @@ export function streamCarrierSuite(name: string, setup: () => Promise<StreamCarr
         const sink: Collector = new Collector(4096, 4096, () => {})
         reader.start(sink)
         const block = pattern(8 * MIB, 3)
-        const writes = Array.from({ length: 16 }, () => writer.write([block]))
+        let resolved = 0
+        const writes = Array.from({ length: 16 }, () => writer.write([block]).then(() => resolved++))
         const results = Promise.allSettled(writes)
         await sink.arrived(4096)
+        const resolvedBefore = resolved
         writer.destroy()
         writer.destroy()
         const failed = (await results).filter((result) => result.status === 'rejected')
+        expect(failed.length).toBe(16 - resolvedBefore)
         expect(failed.length).toBeGreaterThan(0)
         for (const { reason } of failed) expect(reason).toMatchObject(LOST)
         await expect(writer.write([block])).rejects.toMatchObject(LOST)
@@ -380,6 +390,23 @@ export function streamCarrierSuite(name: string, setup: () => Promise<StreamCarr
         await sink.finished
         expect(sink.text).toBe('last words')
         expect(sink.ends).toBe(1)
+      })
+
+      test('nor is it where the sink is paused meanwhile', async () => {
+        const { writer, reader } = await directed(side)
+        const sink: Collector = new Collector(4, 4)
+        reader.start(sink)
+        await writer.write([Buffer.from('last words')])
+        writer.destroy()
+        await sink.arrived(4)
+        await settled(() => sink.ends)
+        expect([sink.received, sink.ends]).toEqual([4, 0])
+        while (sink.ends === 0) {
+          sink.unpause()
+          reader.resume()
+          await turn()
+        }
+        expect(sink.text).toBe('last words')
       })
     })
 

@@ -165,6 +165,74 @@ describe('blosc frames', () => {
     }
   })
 
+  /** A frame of one block, whose LZ4 bytes these are; good but for what the case makes wrong. */
+  function oneBlock(rawBytes: number, lz4: number[], change: (frame: Buffer) => void = () => {}): Buffer {
+    const frame = Buffer.alloc(24 + lz4.length)
+    frame.set([2, 1, 0x30, 1])
+    frame.writeUInt32LE(rawBytes, 4)
+    frame.writeUInt32LE(rawBytes, 8)
+    frame.writeUInt32LE(frame.length, 12)
+    frame.writeUInt32LE(20, 16)
+    frame.writeUInt32LE(lz4.length, 20)
+    frame.set(lz4, 24)
+    change(frame)
+    return frame
+  }
+  const letters = [97, 98, 99, 100, 101, 102, 103, 104, 105]
+  const eight = [0x80, ...letters.slice(0, 8)]
+
+  test('reads a block made by hand', () => {
+    expect(Buffer.from(decodeFrame(oneBlock(8, eight), 8)).toString()).toBe('abcdefgh')
+    // one literal, a match of eight that overlaps itself, three literals
+    expect(Buffer.from(decodeFrame(oneBlock(12, [0x14, 97, 1, 0, 0x30, 98, 99, 100]), 12)).toString()).toBe(
+      'aaaaaaaaabcd',
+    )
+    // a run of 1 + 19 + 255 + 30 and one literal
+    const run = Buffer.from(decodeFrame(oneBlock(306, [0x1f, 97, 1, 0, 255, 30, 0x10, 98]), 306)).toString()
+    expect(run).toBe(`${'a'.repeat(305)}b`)
+  })
+
+  test.each<[string, Buffer, number]>([
+    ['a block is too short', oneBlock(9, [0x70, ...letters.slice(0, 7)]), 9],
+    ['a block is cut', oneBlock(8, []), 8],
+    ['a block is cut', oneBlock(8, [0xf0]), 8],
+    ['a block is cut', oneBlock(8, [0x10, 97, 1]), 8],
+    ['a block is cut', oneBlock(30, [0x1f, 97, 1, 0]), 30],
+    ['a block is cut', oneBlock(8, [0x13, 97, 1, 0]), 8],
+    ['literals run over', oneBlock(8, [0x90, ...letters]), 8],
+    ['literals run over', oneBlock(8, [0x80, ...letters.slice(0, 3)]), 8],
+    ['a match reaches back too far', oneBlock(12, [0x14, 97, 2, 0, 0x30, 98, 99, 100]), 12],
+    ['a match reaches back too far', oneBlock(12, [0x14, 97, 0, 0, 0x30, 98, 99, 100]), 12],
+    ['a match runs over', oneBlock(12, [0x1b, 97, 1, 0, 0x30, 98, 99, 100]), 12],
+    ['a block lies outside the frame', oneBlock(8, eight, (frame) => frame.writeUInt32LE(30, 16)), 8],
+    ['a block lies outside the frame', oneBlock(8, eight, (frame) => frame.writeUInt32LE(0xffff_ffff, 16)), 8],
+    ['a block reaches out of the frame', oneBlock(8, eight, (frame) => frame.writeUInt32LE(10, 20)), 8],
+    ['a block reaches out of the frame', oneBlock(8, eight, (frame) => frame.writeUInt32LE(0xffff_ffff, 20)), 8],
+    ['more blocks than the frame can hold', oneBlock(1000, eight, (frame) => frame.writeUInt32LE(1, 8)), 1000],
+    ['a block that does not split evenly', oneBlock(1000, eight, (frame) => frame.set([0x20, 3], 2)), 1000],
+    ['impossible block size', oneBlock(8, eight, (frame) => frame.writeUInt32LE(9, 8)), 8],
+    ['impossible block size', oneBlock(8, eight, (frame) => frame.writeUInt32LE(0, 8)), 8],
+    ['type size 0', oneBlock(8, eight, (frame) => frame.writeUInt8(0, 3)), 8],
+  ])('%s (case %#)', (message, frame, rawBytes) => {
+    expect(() => decodeFrame(frame, rawBytes)).toThrow(new FrameError(message))
+  })
+
+  test('a match does not reach into the block before', () => {
+    // two blocks of 8: the second begins with a match
+    const frame = Buffer.alloc(24 + 4 + 9 + 4 + 7)
+    frame.set([2, 1, 0x30, 1])
+    frame.writeUInt32LE(16, 4)
+    frame.writeUInt32LE(8, 8)
+    frame.writeUInt32LE(frame.length, 12)
+    frame.writeUInt32LE(24, 16)
+    frame.writeUInt32LE(37, 20)
+    frame.writeUInt32LE(9, 24)
+    frame.set(eight, 28)
+    frame.writeUInt32LE(7, 37)
+    frame.set([0x00, 1, 0, 0x40, 97, 98, 99], 41)
+    expect(() => decodeFrame(frame, 16)).toThrow('reaches back too far')
+  })
+
   test('any bytes behind a good header give a FrameError or the declared length', () => {
     fc.assert(
       fc.property(

@@ -21,7 +21,7 @@ const name = fc.oneof(
     .filter((text) => !/[/\0]/.test(text) && !/^\.{1,2}$/.test(text) && text.isWellFormed()),
 )
 const size = fc.oneof(
-  { weight: 8, arbitrary: fc.nat(300) },
+  { weight: 20, arbitrary: fc.nat(300) },
   { weight: 1, arbitrary: fc.constantFrom(0, MIB - 1, MIB, MIB + 1, 2 * MIB + 3) },
 )
 const plan = fc.array(fc.record({ path: fc.array(name, { minLength: 1, maxLength: 4 }), size, seed: fc.nat(255) }), {
@@ -81,6 +81,6 @@ test('reads end to end are the files in order', { timeout: 60_000 }, async () =>
         fs.rmSync(root, { recursive: true })
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })

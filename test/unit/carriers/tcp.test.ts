@@ -208,6 +208,8 @@ describe('dialling', () => {
       }
     })()
     await expect(writes).rejects.toMatchObject({ code: 'connection_lost' })
+    // until the socket is closed as well, and has nothing more to say by itself
+    for (let n = 0; n < 5; n++) await new Promise(setImmediate)
     let ends = 0
     const failure = await new Promise((resolve) =>
       near.start({

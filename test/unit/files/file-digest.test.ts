@@ -166,7 +166,7 @@ describe('FrontierDigests', () => {
     const file = noise(100)
     const wrong = Buffer.alloc(100, 'w')
     let answer: (() => void) | undefined
-    let stored = wrong
+    let stored: Buffer = wrong
     const { digests, done } = bench([file], {
       readBack: async (_entry, offset, into) => {
         const bytes = stored.copy(into, 0, offset, offset + into.length)
@@ -191,6 +191,24 @@ describe('FrontierDigests', () => {
     digests.add(0, 0, wrong)
     expect(hexOf(digests.digest(0))).toBe(sha256(wrong))
     expect(done).toEqual([0, 0])
+  })
+
+  test('a whole file read before a drop is not taken for what comes after it', async () => {
+    const file = noise(100)
+    let answer: (() => void) | undefined
+    const { digests, done } = bench([file], {
+      readBack: async (_entry, _offset, into) => {
+        await new Promise<void>((resolve) => (answer = resolve))
+        return file.copy(into)
+      },
+    })
+    digests.addStored(0, 0, 100)
+    await until(() => answer !== undefined)
+    digests.drop(0)
+    answer!()
+    for (let turn = 0; turn < 5; turn++) await nextTurn()
+    expect(digests.digest(0)).toBeNull()
+    expect(done).toEqual([])
   })
 
   test('reads that fail or give nothing fail that file only', async () => {

@@ -86,7 +86,7 @@ describe('reading', () => {
     const rooms = parts.map(() => Buffer.alloc(MIB))
     const outcomes = parts.map((part, at) => reader.read(part * MIB, (part + 1) * MIB, rooms[at]!))
     reader.close()
-    for (const outcome of await Promise.all(outcomes)) expect(outcome).toEqual({ bytes: MIB, failed: null })
+    for (const outcome of outcomes) expect(await outcome).toEqual({ bytes: MIB, failed: null })
     for (const [at, part] of parts.entries())
       expect(rooms[at]!.equals(large.subarray(part * MIB, (part + 1) * MIB))).toBe(true)
     reader.close()
@@ -325,7 +325,7 @@ describe('a source that changes (F-08)', () => {
 function fstatFailingForFiles(errno: string): typeof fs.fstatSync {
   const fake = (fd: number, options: never): unknown => {
     const stats = fs.fstatSync(fd, options)
-    if (!(stats as unknown as fs.Stats).isFile()) return stats
+    if (!stats.isFile()) return stats
     throw Object.assign(new Error('made up'), { code: errno, syscall: 'fstat' })
   }
   return fake as typeof fs.fstatSync

@@ -389,8 +389,9 @@ test('names of all kinds, and renamed ones', async () => {
 test.each(['new', 'merge'] as const)('paths near 4,096 bytes, %s', async (layout) => {
   const place = makePlace()
   let tree: Tree = { 'file.txt': 'deep' }
-  for (let depth = 0; depth < 2000; depth++) tree = { d: { folder: tree } }
-  if (layout === 'merge') fs.mkdirSync(join(place, 'd'))
+  const name = 'sixteen letters.'
+  for (let depth = 0; depth < 240; depth++) tree = { [name]: { folder: tree } }
+  if (layout === 'merge') fs.mkdirSync(join(place, name))
   await receive(place, tree)
   const manifest = manifestOf(tree)
   expect(planFor(manifest, place).runs).toEqual([[0, manifest.count, 2]])
@@ -398,5 +399,5 @@ test.each(['new', 'merge'] as const)('paths near 4,096 bytes, %s', async (layout
   const writer = TreeWriter.open({ outputDir: place, transferId: 'x', manifest, plan: planFor(manifest, makePlace()) })
   writer.write(manifest.count - 1, 0, Buffer.from('deep'))
   writer.remove()
-  expect(fs.readdirSync(place)).toEqual(['d'])
+  expect(fs.readdirSync(place)).toEqual([name])
 })

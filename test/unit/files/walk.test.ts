@@ -59,19 +59,18 @@ describe('what is found', () => {
     expect([result.failed, result.warnings, result.excluded]).toEqual([[], [], []])
   })
 
-  test('order is by the bytes of names, depth first, also where UTF-16 orders otherwise', () => {
-    // U+FF5E is EF BD 9E and U+1F389 is F0 9F 8E 89, but its first surrogate is below FF5E.
-    const names = ['a', 'a b', 'a-b', 'a.b', 'a/x', 'é', '\u{ff5e}', '\u{1f389}', '\ufffd', 'Z']
-    const home = plant(
-      temporaryFolder(),
-      Object.fromEntries(names.map((name) => [`t/${name === 'a' ? 'A' : name}`, ''])),
-    )
+  // U+FF5E is EF BD 9E and U+1F389 is F0 9F 8E 89, but the first surrogate of the latter is below FF5E.
+  test.each([
+    ['ASCII', ['A', 'a b', 'a-b', 'a.b', 'a/x', 'Z']],
+    ['UTF-16 orders otherwise', ['A', 'a/x', 'é', '\u{ff5e}', '\u{1f389}']],
+    ['with the sign for what is no text', ['A', 'a/x', '\ufffd', '\u{ff5e}', '\u{1f389}']],
+  ])('order is by the bytes of names, depth first: %s', (_title, names) => {
+    const home = plant(temporaryFolder(), Object.fromEntries(names.map((name) => [`t/${name}`, ''])))
     const result = walkSources([join(home, 't')])
     const siblings = pathsOf(result).filter((path) => path.split('/').length === 2)
-    const sorted = [...siblings].sort((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y)))
-    expect(siblings).toEqual(sorted)
-    expect(siblings.at(-1)).toBe('t/\u{1f389}')
-    expect(siblings.at(-2)).toBe('t/\ufffd')
+    expect(siblings.length).toBe(names.length)
+    expect(siblings).toEqual([...siblings].sort((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y))))
+    expect(result.failed).toEqual([])
     expect(pathsOf(result).indexOf('t/a/x')).toBe(pathsOf(result).indexOf('t/a') + 1)
     const decoder = new ManifestDecoder()
     for (const page of encodeManifestPages(result.manifest)) decoder.push(page)
@@ -104,14 +103,14 @@ describe('what is found', () => {
 
   test('a tree as deep as paths may be is listed without recursion', () => {
     const home = temporaryFolder()
-    const depth = Math.floor((4090 - home.length) / 2) - 1
+    const depth = Math.floor((4090 - home.length) / 4)
     // fs.mkdirSync and fs.rmSync take seconds for this.
-    execFileSync('mkdir', ['-p', `${home}${'/d'.repeat(depth)}`])
-    const result = walkSources([join(home, 'd')])
+    execFileSync('mkdir', ['-p', `${home}${'/ddd'.repeat(depth)}`])
+    const result = walkSources([join(home, 'ddd')])
     expect(result.manifest.count).toBe(depth)
-    expect(result.sources.sourcePath(depth - 1)).toBe(`${home}${'/d'.repeat(depth)}`)
+    expect(result.sources.sourcePath(depth - 1)).toBe(`${home}${'/ddd'.repeat(depth)}`)
     expect(result.failed).toEqual([])
-    execFileSync('rm', ['-rf', join(home, 'd')])
+    execFileSync('rm', ['-rf', join(home, 'ddd')])
   })
 
   test('a path over the limit fails, what is beside it goes on', () => {

@@ -117,6 +117,11 @@ describe('a run that must fail', () => {
     expect(outcome.fromResponder.map((frame) => frame[5])).toEqual([2, 5])
   })
 
+  test.each([[[]], [Array<number>(32).fill(0)]])('a spent token cannot be met by the password %j either', (bytes) => {
+    const outcome = run(newInitiator({ token: Uint8Array.from(bytes) }), newResponder({ password: () => null }))
+    expect(outcome.failure).toEqual(code('auth_failed'))
+  })
+
   test('a spent token looks like an open one: same lengths, same ABORT', () => {
     const lengths = (password: () => Uint8Array | null): string[] =>
       run(newInitiator({ token: encodeUtf8('wrong') }), newResponder({ password })).fromResponder.map((frame) =>
@@ -170,6 +175,7 @@ describe('a run that must fail', () => {
   test('an initiator with nothing to offer, or too much', () => {
     expect(() => newInitiator({ token: null })).toThrow(code('usage'))
     expect(() => newInitiator({ join: true })).toThrow(code('usage'))
+    expect(() => newInitiator({ ciphers: [] })).toThrow(code('settings_invalid'))
     expect(() => newInitiator({ resumeKeys: Array.from({ length: 9 }, newCredential) })).toThrow(code('usage'))
   })
 

@@ -1,0 +1,45 @@
+/**
+ * Moves what one transfer has staged to the transfer that replaces it (PROTOCOL 3.1): files whose path, size and time
+ * are the same, also those of which only a part is there.
+ */
+
+import type { TreeWriter } from '../files/tree-writer.ts'
+import { ENTRY_PENDING, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
+import type { Progress as LedgerProgress } from '../ledger/progress.ts'
+import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+
+/** One transfer's part in a takeover. */
+export interface StagedTransfer {
+  readonly manifest: Manifest
+  readonly progress: LedgerProgress
+  readonly writer: TreeWriter
+}
+
+/** Adopts all that fits. Afterwards the older transfer's staging holds only what is of no use. */
+export function adoptEntries(older: StagedTransfer, newer: StagedTransfer): void {
+  const byPath = new Map<string, number>()
+  for (let entry = 0; entry < older.manifest.count; entry++) {
+    const state = older.progress.states.get(entry)
+    const isHeld = older.manifest.kind(entry) === KIND_FILE && (state === ENTRY_PENDING || state === ENTRY_VERIFIED)
+    if (isHeld) byPath.set(older.manifest.path(entry), entry)
+  }
+  const safe = older.progress.ranges.all()
+  for (let entry = 0; entry < newer.manifest.count; entry++) {
+    if (newer.manifest.kind(entry) !== KIND_FILE || newer.progress.states.get(entry) !== ENTRY_PENDING) continue
+    const from = byPath.get(newer.manifest.path(entry))
+    if (from === undefined || !isSameFile(older.manifest, from, newer.manifest, entry)) continue
+    const start = older.manifest.startOffset(from)
+    const end = older.manifest.endOffsetOf(from)
+    if (!safe.intersects(start, end)) continue
+    const shift = newer.manifest.startOffset(entry) - start
+    newer.writer.adopt(entry, older.writer, from)
+    for (const range of safe.within(start, end)) newer.progress.ranges.add(range.start + shift, range.end + shift)
+    if (older.progress.states.get(from) !== ENTRY_VERIFIED) continue
+    newer.writer.finish(entry)
+    newer.progress.states.set(entry, ENTRY_VERIFIED, older.progress.states.digest(from))
+  }
+}
+
+function isSameFile(a: Manifest, entryA: number, b: Manifest, entryB: number): boolean {
+  return a.sizeBytes(entryA) === b.sizeBytes(entryB) && a.mtimeNs(entryA) === b.mtimeNs(entryB)
+}
