@@ -67,7 +67,7 @@ export class SocketStream implements ByteStream {
       this.#writesUnderWay++
       const written = (error?: Error | null): void => {
         this.#writesUnderWay--
-        // Node calls back without an error for the write that a destroyed socket was busy with
+        // a socket that was destroyed meanwhile is lost, whatever Node says of the write it was busy with
         if ((error === undefined || error === null) && this.#lost === null && !socket.destroyed) resolve()
         else reject(this.#lost ?? connectionLost(this.peer, error ?? undefined))
       }

@@ -6,7 +6,7 @@
 import { CommanderError } from 'commander'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { buildProgram } from './program.ts'
-import { Output } from './output.ts'
+import { flushEvents, Output } from './output.ts'
 import { stopOnSignals } from './signals.ts'
 
 async function main(args: readonly string[]): Promise<number> {
@@ -38,6 +38,6 @@ function usageError(thrown: CommanderError): SealiftError {
 const code = await main(process.argv.slice(2))
 // What is still under way (a farewell, a socket that lingers) must not hold the terminal; output is flushed first.
 process.exitCode = code
-await new Promise((resolve) => process.stdout.write('', resolve))
+await flushEvents()
 await new Promise((resolve) => process.stderr.write('', resolve))
 process.exit(code)

@@ -16,7 +16,7 @@ import type { Manifest } from '../protocol/manifest.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
 import { RangeSet } from '../protocol/ranges.ts'
 
-export const DIGEST_BYTES = 32
+const DIGEST_BYTES = 32
 
 export interface FrontierDigestsOptions {
   readonly manifest: Manifest

@@ -5,7 +5,8 @@
  * first token is made. Nobody but the maker of a token needs it: what is typed is not looked up.
  *
  * Origin: the "EFF large word list" for passphrases by Joseph Bonneau and the Electronic Frontier Foundation, which
- * publishes it under a Creative Commons Attribution licence (https://www.eff.org/copyright). Changed: hyphens removed, some fifty words that not everyone likes to read aloud replaced by plainer ones.
+ * publishes it under a Creative Commons Attribution licence (https://www.eff.org/copyright). Changed: hyphens
+ * removed, some fifty words that not everyone likes to read aloud replaced by plainer ones.
  */
 
 /** Words in alphabetical order, separated by white space. */

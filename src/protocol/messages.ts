@@ -266,7 +266,7 @@ function decodeChunk(plaintext: Uint8Array): ChunkMessage {
   const epoch = reader.u32()
   const offset = reader.u64()
   const rawBytes = reader.u32()
-  if (reserved !== 0 || reader.bytes(reader.left).some((byte) => byte !== 0)) {
+  if (reserved !== 0 || !isZero(reader.bytes(reader.left))) {
     throw new SealiftError('protocol_violation', 'a chunk header has reserved bits set')
   }
   const packed = plaintext.subarray(CHUNK_HEADER_BYTES)
@@ -274,6 +274,11 @@ function decodeChunk(plaintext: Uint8Array): ChunkMessage {
     throw new SealiftError('protocol_violation', 'a chunk has an impossible length')
   }
   return { type: 'chunk', codec, epoch, offset, rawBytes, packed }
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte !== 0) return false
+  return true
 }
 
 function decodeDigests(reader: ByteReader): EntryDigest[] {

@@ -62,6 +62,8 @@ export class Incoming {
   #teller: Teller | null = null
   #unfinished = 0
   #writingBytes = 0
+  /** Writes that the chunk of the moment began. */
+  #justBegun: Promise<void>[] = []
   #wakeWriter: (() => void) | null = null
   #checkpointing: Promise<void> | null = null
   #cancelTimer: (() => void) | null = null
@@ -136,11 +138,11 @@ export class Incoming {
 
   /**
    * Takes the raw bytes of a chunk; what is there already is dropped, so the same chunk twice changes nothing.
-   * @param bytes taken over
+   * @param release called when the bytes are needed no more
    * @returns a promise where the sender is to be held back
    * @throws SealiftError `protocol_violation` beyond the content; what the disk says
    */
-  chunk(offset: number, bytes: Uint8Array): void | Promise<void> {
+  chunk(offset: number, bytes: Uint8Array, release: () => void): void | Promise<void> {
     const end = offset + bytes.length
     if (end > this.#manifest.endOffset) throw new SealiftError('protocol_violation', 'a chunk lies beyond the content')
     this.#options.probe('chunk')
@@ -150,6 +152,9 @@ export class Incoming {
         this.#store(gap.start, bytes.subarray(gap.start - offset, gap.end - offset))
       }
     }
+    if (this.#justBegun.length === 0) release()
+    else void Promise.allSettled(this.#justBegun).then(release)
+    this.#justBegun = []
     this.#scheduleCheckpoint()
     if (this.#writingBytes > MAX_WRITING_BYTES) {
       return new Promise((resolve) => {
@@ -190,7 +195,7 @@ export class Incoming {
       const direct = this.#digests.frontier(entry) >= fileOffset
       this.#writingBytes += bytes.length
       if (direct) this.#digests.add(entry, fileOffset, bytes)
-      writing.then(
+      const written = writing.then(
         () => {
           this.#writtenLater(bytes.length)
           if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
@@ -206,6 +211,7 @@ export class Incoming {
           })
         },
       )
+      this.#justBegun.push(written)
     })
   }
 

@@ -12,6 +12,7 @@ import type { Manifest } from '../protocol/manifest.ts'
 import { ManifestDecoder } from '../protocol/manifest-pages.ts'
 import { type ChunkMessage, type Done, type Hello, type Message, type Offer, STATE_RUNS_PER_MESSAGE, type StateRun } from '../protocol/messages.ts'
 import { encodeRangePages, type RangeSet } from '../protocol/ranges.ts'
+import { releaseBuffer } from './buffers.ts'
 import type { Incoming, Teller } from './incoming.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
@@ -82,7 +83,7 @@ export class ReceiverSession {
 
   /** Runs the session to its end; never rejects. */
   async run(): Promise<ReceiverOutcome> {
-    this.#session.listen((message) => this.#take(message))
+    this.#session.listen((message, release) => this.#take(message, release))
     this.#session.send({ type: 'hello', hello: this.#reception.hello }).catch(() => undefined)
     const end = await this.#session.end
     this.#accepted?.incoming.tell(null)
@@ -100,10 +101,10 @@ export class ReceiverSession {
     await this.#session.close(error.wireCode)
   }
 
-  #take(message: Message): void | Promise<void> {
+  #take(message: Message, release: () => void): void | Promise<void> {
     switch (message.type) {
       case 'chunk':
-        return this.#chunk(message)
+        return this.#chunk(message, release)
       case 'digests':
         for (const { entry, sha256 } of message.digests) this.#accepted?.incoming.digest(entry, sha256)
         return undefined
@@ -201,18 +202,18 @@ export class ReceiverSession {
     }
   }
 
-  #chunk(message: ChunkMessage): void | Promise<void> {
+  #chunk(message: ChunkMessage, release: () => void): void | Promise<void> {
     const accepted = this.#accepted
     // Chunks of an older epoch are what a replaced session still had under way.
     if (accepted === null || message.epoch !== accepted.epoch) return undefined
     const { codec, offset, rawBytes, packed } = message
     if (codec === 0) {
       if (packed.length !== rawBytes) throw new SealiftError('protocol_violation', 'a chunk is not as long as it says')
-      return accepted.incoming.chunk(offset, packed)
+      return accepted.incoming.chunk(offset, packed, release)
     }
     return codecById(codec)
       .decode(packed, Math.min(rawBytes, MAX_CHUNK_BYTES))
-      .then((raw) => accepted.incoming.chunk(offset, raw))
+      .then((raw) => accepted.incoming.chunk(offset, raw, () => releaseBuffer(raw)))
   }
 
   async #refuse(error: SealiftError): Promise<void> {

@@ -13,14 +13,18 @@ import type { SessionSecrets } from '../protocol/handshake.ts'
 import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from '../protocol/limits.ts'
 import { type ChunkMessage, decodeMessage, encodeChunkHeader, encodeMessage, type Message } from '../protocol/messages.ts'
 import { checkRecordLength, RecordOpener, RecordSealer } from '../protocol/records.ts'
+import { keepFreedMemory, releaseBuffer } from './buffers.ts'
 import type { Clock } from './clock.ts'
 import type { Inbox, InboxReader } from './inbox.ts'
 
 /** How a session ended: the peer's final record, or what broke it. */
 export type SessionEnd = { readonly code: number; readonly error: null } | { readonly code: null; readonly error: SealiftError }
 
-/** Takes a message. A promise holds back all later messages, and with them the peer. */
-export type MessageHandler = (message: Message) => void | Promise<void>
+/**
+ * Takes a message. A promise holds back all later messages, and with them the peer.
+ * @param release may be called once nothing of the message is needed any more: gives its memory back
+ */
+export type MessageHandler = (message: Message, release: () => void) => void | Promise<void>
 
 export interface SessionOptions {
   readonly stream: ByteStream
@@ -78,6 +82,7 @@ export class Session implements InboxReader {
     this.end = promise
     this.#resolveEnd = resolve
     inbox.growForRecords()
+    keepFreedMemory()
     this.#tick()
   }
 
@@ -158,6 +163,7 @@ export class Session implements InboxReader {
     this.#lastSentMs = this.#clock.nowMs()
     try {
       await this.#stream.write(record)
+      for (const part of record) releaseBuffer(part)
     } catch (error) {
       // A peer that closed on purpose said why first: let that be read before the broken pipe speaks.
       if (this.#streamEnd === null) this.#finishAfterReading(toSealiftError(error))
@@ -213,7 +219,7 @@ export class Session implements InboxReader {
       this.#finish({ code: message.code, error: null })
       return undefined
     }
-    return this.#handler?.(message)
+    return this.#handler?.(message, () => releaseBuffer(plaintext))
   }
 
   /** Holds the peer back until a message has been dealt with. */
