@@ -101,10 +101,14 @@ export async function syncEach(fs: FileSystem, items: Iterable<SyncItem>): Promi
     }
     batch = []
   }
-  for (const item of items) {
-    batch.push(syncOne(fs, item))
-    if (batch.length >= FEW_FILES) await settle()
-    if (failed !== undefined) break
+  try {
+    for (const item of items) {
+      batch.push(syncOne(fs, item))
+      if (batch.length >= FEW_FILES) await settle()
+      if (failed !== undefined) break
+    }
+  } catch (error) {
+    failed ??= { error }
   }
   await settle()
   if (failed !== undefined) throw diskFault(failed.error, 'cannot write out what was received')

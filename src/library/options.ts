@@ -15,6 +15,8 @@ interface CommonOptions {
   readonly bytesPerSecond?: number | undefined
   /** What the other side is told about this one; default `user@host`. */
   readonly name?: string | undefined
+  /** Whether to say what became of each file; default true. A tree of many files is done sooner without. */
+  readonly fileEvents?: boolean | undefined
   /** @internal For tests: called at the named stages. */
   readonly probe?: StageProbe | undefined
 }

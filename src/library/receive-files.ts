@@ -25,6 +25,7 @@ import { ReceiverSession } from '../transfer/receiver-session.ts'
 import { DirectReception, type OfferToDecide, type StartedTransfer } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { ConflictPolicy, ReceiveOptions } from './options.ts'
+import { hexOf } from './send-files.ts'
 import { startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
@@ -89,6 +90,7 @@ class DirectReceive {
       probe: options.probe ?? noProbe,
       outputDir: this.#outputDir,
       conflict: options.conflict ?? null,
+      reportsFiles: options.fileEvents !== false,
       portableNames: options.portableNames ?? false,
       name: options.name ?? hostname(),
       host: address.host,
@@ -241,7 +243,7 @@ class DirectReceive {
       transferId: started.id,
       path: started.manifest.path(entry),
       sizeBytes: started.manifest.sizeBytes(entry),
-      sha256: sha256 === null ? null : toHex(sha256),
+      sha256: sha256 === null ? null : hexOf(sha256),
       status,
       savedAs,
     })

@@ -59,6 +59,8 @@ export class Incoming {
   #written = new RangeSet()
   readonly #expected = new Map<number, Uint8Array>()
   readonly #mismatched = new Set<number>()
+  /** Files that did not come whole in one chunk, and are to be finished. */
+  readonly #inParts = new Set<number>()
   #teller: Teller | null = null
   #unfinished = 0
   #writingBytes = 0
@@ -131,6 +133,8 @@ export class Incoming {
   /** A file begun by an earlier process is hashed again from its first byte, beside the network (PROTOCOL 3.10). */
   #catchUp(entry: number): void {
     const start = this.#manifest.startOffset(entry)
+    if (!this.#received.intersects(start, this.#manifest.endOffsetOf(entry))) return
+    this.#inParts.add(entry)
     for (const range of this.#received.within(start, this.#manifest.endOffsetOf(entry))) {
       this.#digests.addStored(entry, range.start - start, range.end - start)
     }
@@ -190,6 +194,7 @@ export class Incoming {
         this.#written.add(range.start, range.end)
         return
       }
+      this.#inParts.add(entry)
       // At the frontier, bytes are hashed on this thread while the pool writes them; beyond it, they must be written
       // before they can be read back.
       const direct = this.#digests.frontier(entry) >= fileOffset
@@ -252,7 +257,7 @@ export class Incoming {
     this.#expected.delete(entry)
     if (equalBytes(own, expected)) {
       this.#guard(entry, () => {
-        this.#writer.finish(entry)
+        if (this.#inParts.delete(entry)) this.#writer.finish(entry)
         this.#verified(entry, own)
       })
     } else this.#mismatch(entry)
@@ -284,6 +289,7 @@ export class Incoming {
     const dropped = this.#ledger.ranges.drop(start, end)
     if (dropped > 0) this.#options.onProgress(-dropped, 0)
     this.#digests.drop(entry)
+    this.#inParts.delete(entry)
     this.#writer.drop(entry)
   }
 

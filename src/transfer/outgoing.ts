@@ -30,7 +30,7 @@ export interface OutgoingOptions {
   readonly clock: Clock
   /** So much more (or less) is safe at the receiver. */
   onProgress(bytes: number): void
-  /** The receiver said, or this side knows, how an entry ended; called once an entry. */
+  /** An entry was skipped or failed, as the receiver said or this side knows; called once an entry. */
   onEnded(entry: number, state: EntryState, code: ErrorCode | null): void
 }
 
@@ -116,8 +116,9 @@ export class Outgoing {
     const before = this.state(entry)
     if (isLast(before)) return
     this.#states[entry] = state
-    if (!isLast(state)) return
-    if (state !== ENTRY_PUBLISHED) this.scheduler.abandon(this.manifest.startOffset(entry), this.manifest.endOffsetOf(entry))
+    // What was published is reported at the end, all at once: the receiver waits for its answer until then.
+    if (!isLast(state) || state === ENTRY_PUBLISHED) return
+    this.scheduler.abandon(this.manifest.startOffset(entry), this.manifest.endOffsetOf(entry))
     this.#options.onEnded(entry, state, code)
   }
 

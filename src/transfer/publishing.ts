@@ -26,8 +26,8 @@ export interface PublishingOptions {
   readonly probe: StageProbe
   /** Makes all that is staged durable. */
   sync(): Promise<void>
-  /** An entry has its final name, a path from the output folder on. */
-  onPublished(entry: number, savedAs: string): void
+  /** A new root, or an entry that was merged, has its final name, a path from the output folder on. */
+  onPublished(unit: number, savedAs: string): void
   onSkipped(entry: number): void
   onFailed(entry: number, code: ErrorCode, message: string): void
 }
@@ -117,18 +117,15 @@ function publishOne(options: PublishingOptions, intent: Intent, tries: number): 
   }
 }
 
-function markPublished(options: PublishingOptions, unit: number, savedAs: string): void {
-  const { manifest, plan, progress, writer, onPublished } = options
-  const rootName = savedAs.split('/')[0] as string
+function markPublished({ manifest, plan, progress, onPublished }: PublishingOptions, unit: number, savedAs: string): void {
   for (const entry of entriesOf(manifest, plan, unit)) {
-    if (progress.states.get(entry) !== ENTRY_VERIFIED) continue
-    progress.states.set(entry, ENTRY_PUBLISHED)
-    onPublished(entry, entry === unit ? savedAs : writer.savedPath(entry, rootName))
+    if (progress.states.get(entry) === ENTRY_VERIFIED) progress.states.set(entry, ENTRY_PUBLISHED)
   }
+  onPublished(unit, savedAs)
 }
 
 /** What a unit stands for: all inside a new root, itself where entries are merged. */
-function* entriesOf(manifest: Manifest, plan: ReceivePlan, unit: number): Generator<number> {
+export function* entriesOf(manifest: Manifest, plan: ReceivePlan, unit: number): Generator<number> {
   const isNewRoot = plan.roots.some(({ root, layout }) => root === unit && layout === 'new')
   const end = isNewRoot ? manifest.subtreeEnd(unit) : unit + 1
   for (let entry = unit; entry < end; entry++) yield entry

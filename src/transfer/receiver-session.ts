@@ -29,6 +29,8 @@ export interface AcceptedTransfer {
   safeRanges(): RangeSet
   /** Publishes what is verified and ends the transfer; called once all entries have come to an end. */
   finish(): Promise<Done>
+  /** Tells this side's user of each file, once the sender has been told. */
+  report(): void
 }
 
 /** What a receiver decides. */
@@ -178,6 +180,7 @@ export class ReceiverSession {
     this.#saidDone = true
     await this.#session.send({ type: 'done', done })
     this.#probe('done')
+    accepted.report()
   }
 
   async #sendStates(accepted: AcceptedTransfer): Promise<void> {

@@ -24,7 +24,7 @@ import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import { RangeSet } from '../protocol/ranges.ts'
 import type { Clock } from './clock.ts'
 import { Incoming } from './incoming.ts'
-import { publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
+import { entriesOf, publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
 import type { AcceptedTransfer, IncomingFiles, Reception } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
 import { stateRuns } from './state-runs.ts'
@@ -56,6 +56,8 @@ export interface ReceptionOptions {
   readonly host: string
   readonly port: number
   readonly peer: string
+  /** Whether `onEntry` wants to hear of each file that was saved. */
+  readonly reportsFiles: boolean
   /** Asks the user. @returns the policy to go by @throws SealiftError `declined` */
   decide(question: OfferToDecide, signal: AbortSignal): Promise<ConflictPolicy>
   /** The transfer is known, now or after a restart. */
@@ -97,6 +99,8 @@ export class DirectReception implements Reception {
   #resume: { id: Uint8Array; key: number | null } | null = null
   #known: Hello['known'] = null
   #savedRoots = new Map<number, string>()
+  /** What got its final name and has not been reported. */
+  #published: { unit: number; savedAs: string }[] = []
   #finished: Done | null = null
   /** Row of the transfer that has ended. */
   #endedKey: number | null = null
@@ -174,6 +178,7 @@ export class DirectReception implements Reception {
       stateRuns: () => stateRuns(current.progress.states, (entry) => this.#wireCode(entry)),
       safeRanges: () => current.progress.ranges.all(),
       finish: () => this.#finish(current),
+      report: () => this.#report(),
     }
   }
 
@@ -191,6 +196,7 @@ export class DirectReception implements Reception {
       stateRuns: () => [{ first: 0, count: offer.entries, state: ENTRY_PUBLISHED, code: 0 }],
       safeRanges: () => (offer.bytes === null ? new RangeSet() : RangeSet.of([{ start: 0, end: offer.bytes }])),
       finish: () => Promise.resolve(done),
+      report: () => undefined,
     }
   }
 
@@ -331,9 +337,9 @@ export class DirectReception implements Reception {
       writer,
       probe,
       sync,
-      onPublished: (entry, savedAs) => {
-        if (manifest.parent(entry) < 0) this.#savedRoots.set(entry, savedAs)
-        onEntry(entry, 'ok', savedAs)
+      onPublished: (unit, savedAs) => {
+        if (manifest.parent(unit) < 0) this.#savedRoots.set(unit, savedAs)
+        this.#published.push({ unit, savedAs })
       },
       onSkipped: (entry) => onEntry(entry, 'skipped', null),
       onFailed: (entry, code, message) => this.#entryFailed(entry, code, message),
@@ -389,6 +395,20 @@ export class DirectReception implements Reception {
     this.#finished = done
     this.#endedKey = key
     return done
+  }
+
+  /** Says of each file where it was saved; after the sender was told, which would wait for it otherwise. */
+  #report(): void {
+    const current = this.#current
+    if (current === null || !this.#options.reportsFiles) return
+    const { manifest, plan, progress, writer } = current
+    for (const { unit, savedAs } of this.#published.splice(0)) {
+      const rootName = savedAs.split('/')[0] as string
+      for (const entry of entriesOf(manifest, plan, unit)) {
+        if (progress.states.get(entry) !== ENTRY_PUBLISHED) continue
+        this.#options.onEntry(entry, 'ok', entry === unit ? savedAs : writer.savedPath(entry, rootName))
+      }
+    }
   }
 
   /** The sender knows that all is done: nothing needs to be kept for coming back. */

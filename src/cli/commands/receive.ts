@@ -30,6 +30,7 @@ export async function receive(address: string | undefined, given: ReceiveCommand
   const view = new TransferView(output)
   const options: ReceiveOptions = {
     signal,
+    fileEvents: output.json,
     token,
     outputDir: given.outputDir,
     conflict: given.conflict,

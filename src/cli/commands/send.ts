@@ -30,6 +30,7 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
   const output = new Output(given)
   const options: SendOptions = {
     signal,
+    fileEvents: output.json,
     pod: given.pod,
     lan: given.lan,
     listen: given.listen,
