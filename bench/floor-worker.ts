@@ -13,7 +13,7 @@
  */
 
 import { createCipheriv, createDecipheriv, createHash, createSecretKey, hash } from 'node:crypto'
-import type { Hash } from 'node:crypto'
+import type { Cipheriv, Decipheriv, Hash } from 'node:crypto'
 import {
   closeSync,
   fstatSync,
@@ -24,7 +24,6 @@ import {
   readdirSync,
   readSync,
   writeSync,
-  writevSync,
 } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
@@ -53,12 +52,18 @@ interface Entry {
 }
 
 const RECORD_BYTES = 1 << 20
-/** Node's ciphers allocate what they give and copy it once more: cheapest in pieces that stay in the processor's cache. */
-const PIECE_BYTES = 128 << 10
+/**
+ * Node's ciphers allocate what they give. In small pieces that are given back at once, malloc hands out the same block
+ * each time, warm in the cache: a fifth less processor time and half the memory of sealing a mebibyte at once. From the
+ * 128 KiB on from which malloc asks the kernel, it is dearer than doing nothing of the kind.
+ */
+const PIECE_BYTES = 64 << 10
 const ROOM_BYTES = 4 << 20
 const TAG_BYTES = 16
 const WORD_BYTES = 4
-const WRITABLE_BYTES = 4 << 20
+const SLOTS = 3
+/** For the length word, the heads and the tag beside the bytes. */
+const SLOT_EXTRA_BYTES = 512 << 10
 /** Heads are packed until so many files are in a record: they travel beside the bytes, not within the mebibyte. */
 const HEADS_PER_RECORD = 1024
 
@@ -74,6 +79,26 @@ function wordOf(length: number): Buffer {
   const word = Buffer.allocUnsafe(WORD_BYTES)
   word.writeUInt32BE(length)
   return word
+}
+
+/** Seals or opens a piece at a time into static memory, and frees what the cipher allocated. */
+function transform(
+  cipher: Cipheriv | Decipheriv,
+  from: Buffer,
+  to: Buffer,
+  start: number,
+  digest: Hash | null,
+): number {
+  let at = start
+  for (let done = 0; done < from.length; done += PIECE_BYTES) {
+    const piece = from.subarray(done, done + PIECE_BYTES)
+    digest?.update(piece)
+    const given = cipher.update(piece)
+    to.set(given, at)
+    at += given.length
+    given.buffer.transfer(0)
+  }
+  return at
 }
 
 // ---- sending
@@ -96,31 +121,35 @@ function walk(path: string): Entry[] {
 
 class RecordWriter {
   readonly #socket: Socket
+  readonly #slots: Buffer[] = []
+  #taker: ((slot: Buffer) => void) | null = null
   #counter = 0
 
   constructor(socket: Socket) {
     this.#socket = socket
+    for (let i = 0; i < SLOTS; i++) this.#slots.push(Buffer.allocUnsafeSlow(RECORD_BYTES + SLOT_EXTRA_BYTES))
   }
 
-  /** Seals and writes; waits only while much is queued. `digest` takes the bytes while they are in the cache. */
+  /** Seals and writes; waits only while all slots are on their way. `digest` takes the bytes while they are in the cache. */
   async write(heads: readonly Head[], bytes: Buffer, digest: Hash | null): Promise<void> {
-    const socket = this.#socket
+    const slot = this.#slots.pop() ?? (await new Promise<Buffer>((resolve) => (this.#taker = resolve)))
     const head = Buffer.from(JSON.stringify(heads))
     const word = wordOf(WORD_BYTES + head.length + bytes.length + TAG_BYTES)
     const cipher = createCipheriv('aes-256-gcm', key, nonceOf(this.#counter++), { authTagLength: TAG_BYTES })
     cipher.setAAD(word)
-    socket.cork()
-    socket.write(word)
-    socket.write(cipher.update(Buffer.concat([wordOf(head.length), head])))
-    for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
-      const piece = bytes.subarray(start, start + PIECE_BYTES)
-      digest?.update(piece)
-      socket.write(cipher.update(piece))
-    }
+    slot.set(word)
+    let end = transform(cipher, Buffer.concat([wordOf(head.length), head]), slot, WORD_BYTES, null)
+    end = transform(cipher, bytes, slot, end, digest)
     cipher.final()
-    socket.write(cipher.getAuthTag())
-    socket.uncork()
-    if (socket.writableLength > WRITABLE_BYTES) await new Promise((resolve) => socket.once('drain', resolve))
+    slot.set(cipher.getAuthTag(), end)
+    this.#socket.write(slot.subarray(0, end + TAG_BYTES), () => this.#give(slot))
+  }
+
+  #give(slot: Buffer): void {
+    const taker = this.#taker
+    this.#taker = null
+    if (taker === null) this.#slots.push(slot)
+    else taker(slot)
   }
 }
 
@@ -196,11 +225,11 @@ class Target {
     this.#folder = folder
   }
 
-  /** Takes the plaintext of a record, whose parts lie one behind the other. */
-  accept(heads: readonly Head[], parts: readonly Buffer[]): void {
+  /** @param bytes the content of a record, borrowed */
+  accept(heads: readonly Head[], bytes: Buffer): void {
     const first = heads[0]
-    if (first?.size !== null && first?.size !== undefined && first.size > RECORD_BYTES) this.#acceptLarge(first, parts)
-    else this.#acceptSmall(heads, parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts))
+    if (first?.size !== null && first?.size !== undefined && first.size > RECORD_BYTES) this.#acceptLarge(first, bytes)
+    else this.#acceptSmall(heads, bytes)
   }
 
   #acceptSmall(heads: readonly Head[], bytes: Buffer): void {
@@ -221,11 +250,11 @@ class Target {
     }
   }
 
-  #acceptLarge(head: Head, parts: readonly Buffer[]): void {
+  #acceptLarge(head: Head, bytes: Buffer): void {
     this.#open ??= { file: openSync(join(this.#folder, head.name), 'wx', head.mode), digest: createHash('sha256') }
     const { file, digest } = this.#open
-    for (const part of parts) digest.update(part)
-    if (head.length > 0) writevSync(file, parts)
+    digest.update(bytes)
+    if (head.length > 0) writeSync(file, bytes)
     if (head.sha256 === null) return
     if (digest.digest('hex') !== head.sha256) throw new Error(`${head.name} is not what was sent`)
     futimesSync(file, head.mtimeSeconds, head.mtimeSeconds)
@@ -246,15 +275,12 @@ function receive(port: number, folder: string): void {
     decipher.setAAD(word)
     const end = sealed.length - TAG_BYTES
     decipher.setAuthTag(sealed.subarray(end))
-    const headLength = decipher.update(sealed.subarray(0, WORD_BYTES)).readUInt32BE()
-    const start = WORD_BYTES + headLength
-    const heads = JSON.parse(decipher.update(sealed.subarray(WORD_BYTES, start)).toString()) as Head[]
-    const parts: Buffer[] = []
-    const step = heads.length > 1 ? RECORD_BYTES : PIECE_BYTES
-    for (let at = start; at < end; at += step)
-      parts.push(decipher.update(sealed.subarray(at, Math.min(end, at + step))))
+    // Over its own ciphertext: the room is all the memory that is needed.
+    transform(decipher, sealed.subarray(0, end), sealed, 0, null)
     decipher.final()
-    target.accept(heads, parts)
+    const start = WORD_BYTES + sealed.readUInt32BE(0)
+    const heads = JSON.parse(sealed.toString('utf8', WORD_BYTES, start)) as Head[]
+    target.accept(heads, sealed.subarray(start, end))
   }
 
   const step = (): void => {

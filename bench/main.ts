@@ -164,6 +164,8 @@ function present(contenders: readonly (Contender | null)[]): Contender[] {
 
 async function main(options: Options): Promise<void> {
   const startedMs = performance.now()
+  // Before the bench itself loads the machine.
+  const machine = describeMachine({ memory: options.tmp, disk: options.disk })
   if (!options.without.has('sealift')) buildSealift()
   const memory = makeFolder(options.tmp)
   const home = join(memory, 'home')
@@ -177,7 +179,6 @@ async function main(options: Options): Promise<void> {
   for (const { name, install } of field.missing) process.stderr.write(`bench: no ${name} here: ${install}\n`)
   await warmUp(field, memory)
 
-  const machine = describeMachine({ memory, disk: options.disk })
   process.stdout.write(`# Sealift bench\n\n${machineText(machine)}\n`)
   const sizeText = `${(options.sizeBytes / 2 ** 20).toFixed(0)} MiB`
   const treeText = `${tree.files} files, ${(tree.bytes / 1e6).toFixed(0)} MB`

@@ -5,7 +5,7 @@
  */
 
 import { statfsSync } from 'node:fs'
-import { cpus, release, totalmem, type } from 'node:os'
+import { cpus, loadavg, release, totalmem, type } from 'node:os'
 
 import type { Measured } from './measure.ts'
 
@@ -32,6 +32,8 @@ export interface Machine {
   readonly cores: number
   readonly memoryMib: number
   readonly node: string
+  /** Of the last minute before the bench: what others do on this machine takes time from everybody here. */
+  readonly loadAverage: number
   readonly fileSystems: Readonly<Record<string, string>>
 }
 
@@ -58,6 +60,7 @@ export function describeMachine(folders: Readonly<Record<string, string>>): Mach
     cores: processors.length,
     memoryMib: Math.round(totalmem() / 2 ** 20),
     node: process.version,
+    loadAverage: Number((loadavg()[0] ?? 0).toFixed(2)),
     fileSystems: Object.fromEntries(
       Object.entries(folders).map(([use, folder]) => [use, `${fileSystemOf(folder)} (${folder})`]),
     ),
@@ -142,7 +145,10 @@ export function machineText(machine: Machine): string {
   const places = Object.entries(machine.fileSystems).map(([use, kind]) => `${use}: ${kind}`)
   return (
     `${machine.cores} cores of ${machine.cpu}, ${machine.memoryMib} MiB, ${machine.system}, Node ${machine.node}; ` +
-    `${places.join('; ')}\n`
+    `${places.join('; ')}; load average before ${machine.loadAverage}\n` +
+    (machine.loadAverage > machine.cores / 2
+      ? '\n**This machine is busy with other things: trust the processor times more than the clock.**\n'
+      : '')
   )
 }
 

@@ -30,9 +30,14 @@ async function main(args: readonly string[]): Promise<number> {
 function usageError(thrown: CommanderError): SealiftError {
   // Commander puts its suggestion on a second line, and "error: " in front.
   const [first = '', suggestion] = thrown.message.replace(/^error: /, '').split('\n')
-  const hint = suggestion === undefined ? 'sealift --help lists the commands, sealift COMMAND --help its options' : suggestion.replace(/^\(|\)$/g, '')
+  const hint =
+    suggestion === undefined
+      ? 'sealift --help lists the commands, sealift COMMAND --help its options'
+      : suggestion.replace(/^\(|\)$/g, '')
   const file = /^unknown option '(-[^']*)'/.exec(first)?.[1]
-  return new SealiftError('usage', first, { hint: file === undefined ? hint : `${hint}\na file of that name is given as ./${file}` })
+  return new SealiftError('usage', first, {
+    hint: file === undefined ? hint : `${hint}\na file of that name is given as ./${file}`,
+  })
 }
 
 const code = await main(process.argv.slice(2))

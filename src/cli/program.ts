@@ -70,7 +70,11 @@ Examples:
     .option('--exclude-from <file>', 'leave out what the patterns in this file match; may be given again', collect)
     .option('--all', 'leave nothing out that is left out by default')
     .option('--no-links', 'leave out links')
-    .addOption(new Option('--conflict <policy>', 'what the receiver is asked to do with what is in the way').choices(CONFLICT_POLICIES))
+    .addOption(
+      new Option('--conflict <policy>', 'what the receiver is asked to do with what is in the way').choices(
+        CONFLICT_POLICIES,
+      ),
+    )
     .addOption(new Option('--compress <codec>', 'compress what travels (default: none)').choices(COMPRESS_CHOICES))
     .option('--compression-level <level>', 'of the codec; alone it means zstd')
     .option('--priority <0..9>', 'priority of the transfer')
@@ -96,7 +100,11 @@ Exit status: 0 done, 2 usage, 3 refused, 4 authentication, 5 network, 6 integrit
     .argument('[address]', 'ADDRESS[:PORT][:TOKEN], as the sender prints it; what is absent is asked for')
     .option('-o, --output-dir <folder>', 'where to save (default: the current folder)')
     .option('-y, --yes', 'accept without asking')
-    .addOption(new Option('--conflict <policy>', 'what to do with what is in the way (default: auto)').choices(CONFLICT_POLICIES))
+    .addOption(
+      new Option('--conflict <policy>', 'what to do with what is in the way (default: auto)').choices(
+        CONFLICT_POLICIES,
+      ),
+    )
     .option('--portable-names', 'refuse or rename what other systems cannot hold')
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most')
     .addHelpText(
@@ -121,7 +129,10 @@ Exit status: 0 done, 2 usage, 3 refused, 4 authentication, 5 network, 6 integrit
     .option('--transfer-id <id>', 'the same')
     .option('--all', 'all finished ones too')
     .option('--watch', 'go on showing')
-    .addHelpText('after', '\nExamples:\n  $ sealift status\n  $ sealift status --watch\n  $ sealift status --all --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ sealift status\n  $ sealift status --watch\n  $ sealift status --all --json',
+    )
     .action(async (id: string | undefined, options: object) => {
       const { status } = await import('./commands/status.ts')
       await status(id, options, signal)
@@ -131,7 +142,10 @@ Exit status: 0 done, 2 usage, 3 refused, 4 authentication, 5 network, 6 integrit
     .description('Go on with what is missing of a transfer, whichever side of it this is.')
     .argument('[id]', 'the transfer; the first characters of its id are enough')
     .option('--transfer-id <id>', 'the same')
-    .option('--token <token>', 'the new token, where the sender was started again on another machine (or SEALIFT_TOKEN)')
+    .option(
+      '--token <token>',
+      'the new token, where the sender was started again on another machine (or SEALIFT_TOKEN)',
+    )
     .option('--port <port>', 'where to listen or connect, instead of the port of before')
     .option('--pod', 'sender: listen on 127.0.0.1')
     .option('--lan', 'sender: listen on the address of the local network')
@@ -150,7 +164,10 @@ Exit status: 0 done, 2 usage, 3 refused, 4 authentication, 5 network, 6 integrit
 /** Errors of every command come as throws, and none prints the whole help. */
 function inheritSettings(program: Command): Command {
   for (const command of program.commands) {
-    command.exitOverride().configureOutput({ writeErr: () => undefined }).showSuggestionAfterError(true)
+    command
+      .exitOverride()
+      .configureOutput({ writeErr: () => undefined })
+      .showSuggestionAfterError(true)
     command.helpOption('-h, --help', 'show this help')
   }
   return program

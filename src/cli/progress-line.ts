@@ -24,7 +24,10 @@ export class ProgressLine {
   update(event: ProgressEvent): void {
     const { bytesDone, bytesTotal, filesDone, filesTotal, bytesPerSecond } = event
     const fields = {
-      percent: bytesTotal === null ? '' : `${String(bytesTotal === 0 ? 100 : Math.floor((bytesDone / bytesTotal) * 100)).padStart(3)}%`,
+      percent:
+        bytesTotal === null
+          ? ''
+          : `${String(bytesTotal === 0 ? 100 : Math.floor((bytesDone / bytesTotal) * 100)).padStart(3)}%`,
       bytes: bytesTotal === null ? formatSize(bytesDone) : `${formatSize(bytesDone)} of ${formatSize(bytesTotal)}`,
       files: filesTotal === null ? '' : `${formatCount(filesDone)}/${formatCount(filesTotal)} files`,
       speed: `${formatSize(bytesPerSecond)}/s`,

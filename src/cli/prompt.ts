@@ -38,7 +38,11 @@ export async function askFor(question: string, signal: AbortSignal): Promise<str
 }
 
 /** One of several letters, such as `k` of "[k]eep both / [o]verwrite"; an empty answer is the first. */
-export async function choose<T extends string>(question: string, answers: Readonly<Record<string, T>>, signal: AbortSignal): Promise<T> {
+export async function choose<T extends string>(
+  question: string,
+  answers: Readonly<Record<string, T>>,
+  signal: AbortSignal,
+): Promise<T> {
   const letters = Object.keys(answers)
   for (;;) {
     const answer = (await ask(`${question} `, signal)).toLowerCase()

@@ -19,7 +19,10 @@ export function readRate(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const rate = parseSize(text.replace(/\/s$/, ''), '--bwlimit')
   if (rate === 0) return undefined
-  if (rate < 1024) throw new SealiftError('settings_invalid', '--bwlimit is under 1 KiB a second', { hint: 'rates are in bytes: 500K, 10M' })
+  if (rate < 1024)
+    throw new SealiftError('settings_invalid', '--bwlimit is under 1 KiB a second', {
+      hint: 'rates are in bytes: 500K, 10M',
+    })
   return rate
 }
 
@@ -32,7 +35,9 @@ export function readWait(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
   if (!(seconds > 0 && seconds <= 7 * 24 * 3600)) {
-    throw new SealiftError('settings_invalid', `--wait is no number of seconds: ${JSON.stringify(text)}`, { hint: 'from 1 to 604800' })
+    throw new SealiftError('settings_invalid', `--wait is no number of seconds: ${JSON.stringify(text)}`, {
+      hint: 'from 1 to 604800',
+    })
   }
   return seconds * 1000
 }
@@ -42,7 +47,10 @@ export function readNumber(text: string | undefined, setting: string, low: numbe
   if (text === undefined) return undefined
   const value = /^-?\d{1,9}$/.test(text) ? Number(text) : Number.NaN
   if (!(value >= low && value <= high)) {
-    throw new SealiftError('settings_invalid', `${setting} must be from ${String(low)} to ${String(high)}, not ${JSON.stringify(text)}`)
+    throw new SealiftError(
+      'settings_invalid',
+      `${setting} must be from ${String(low)} to ${String(high)}, not ${JSON.stringify(text)}`,
+    )
   }
   return value
 }

@@ -30,7 +30,8 @@ export class TransferView {
       return await transfer.done
     } finally {
       this.clear()
-      if (this.#warnings > MAX_WARNINGS_SHOWN) this.#output.warn(`and ${formatCount(this.#warnings - MAX_WARNINGS_SHOWN)} more`)
+      if (this.#warnings > MAX_WARNINGS_SHOWN)
+        this.#output.warn(`and ${formatCount(this.#warnings - MAX_WARNINGS_SHOWN)} more`)
     }
   }
 
@@ -77,7 +78,10 @@ export class TransferView {
     const { address, port, token, files, bytes } = event
     const output = this.#output
     if (output.quiet) return
-    const amount = bytes === null ? 'standard input' : `${formatCount(files)} ${files === 1 ? 'file' : 'files'}, ${formatSize(bytes)}`
+    const amount =
+      bytes === null
+        ? 'standard input'
+        : `${formatCount(files)} ${files === 1 ? 'file' : 'files'}, ${formatSize(bytes)}`
     output.say(`Sending ${amount}.  On the other side run:`)
     output.say()
     output.say(output.strong(`    sealift receive ${formatAddress(address, port, true)}:${token ?? ''}`))

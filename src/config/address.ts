@@ -16,7 +16,8 @@ const HINT = 'an address looks like 192.168.1.20:coral-magnet, host:15820:coral-
 export function parseConnectAddress(text: string): ConnectAddress {
   const match = /^(?:\[([^\]]*)\]|([^:[\]\s]*))(?::(.*))?$/s.exec(text.trim())
   const host = match?.[1] ?? match?.[2] ?? ''
-  if (match === null || host === '' || host.startsWith('-')) throw new SealiftError('usage', 'this is no address to receive from', { hint: HINT })
+  if (match === null || host === '' || host.startsWith('-'))
+    throw new SealiftError('usage', 'this is no address to receive from', { hint: HINT })
   const rest = match[3]
   if (rest === undefined) return { host, port: DEFAULT_PORT, token: null }
   // A port is all digits, and a token never is.
@@ -29,7 +30,10 @@ export function parseConnectAddress(text: string): ConnectAddress {
 /** @returns 0 … 65535 @throws SealiftError `usage` */
 export function parsePort(text: string, setting: string): number {
   const port = /^\d{1,5}$/.test(text.trim()) ? Number(text) : Number.NaN
-  if (!(port <= 65_535)) throw new SealiftError('usage', `${setting} is no port: ${JSON.stringify(text)}`, { hint: 'ports go from 1 to 65535; 0 takes any free one' })
+  if (!(port <= 65_535))
+    throw new SealiftError('usage', `${setting} is no port: ${JSON.stringify(text)}`, {
+      hint: 'ports go from 1 to 65535; 0 takes any free one',
+    })
   return port
 }
 

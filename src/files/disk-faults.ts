@@ -38,6 +38,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EPERM: { ...READ_ONLY, says: 'operation not permitted' },
   ENOENT: GONE,
   ENOTDIR: GONE,
+  EISDIR: GONE,
   ELOOP: GONE,
   ESTALE: GONE,
   ENODEV: GONE,

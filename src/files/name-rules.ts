@@ -81,7 +81,8 @@ function isThere(fs: FileSystem, path: string): boolean {
   return fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
-const RESERVED = /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|com[1-9\u00b9\u00b2\u00b3]|lpt[1-9\u00b9\u00b2\u00b3]) *(?:\.|:|$)/i
+const RESERVED =
+  /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|com[1-9\u00b9\u00b2\u00b3]|lpt[1-9\u00b9\u00b2\u00b3]) *(?:\.|:|$)/i
 // eslint-disable-next-line no-control-regex -- these are what some file systems cannot hold
 const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f"*/:<>?\\|]/
 const FORBIDDEN_ALL = new RegExp(FORBIDDEN.source, 'g')

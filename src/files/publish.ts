@@ -286,9 +286,13 @@ export class Publisher {
     return this.#whenTaken(savedAs)
   }
 
-  #publishFolder({ entry, savedAs }: Intent): Outcome {
+  #publishFolder({ entry, savedAs, ino }: Intent): Outcome {
     const fs = this.#fs
     const staged = this.#files.folders.folder(entry)
+    const from = `${this.#staging.path}/root-${entry}`
+    if (fs.lstatSync(from, { bigint: true }).ino !== ino) {
+      throw new SealiftError('target_gone', 'a folder in staging was replaced by something else')
+    }
     const final = `${this.#target.path}/${savedAs}`
     let made = false
     try {
@@ -301,11 +305,11 @@ export class Publisher {
     }
     this.#probe('made-final-folder')
     try {
-      fs.renameSync(`${this.#staging.path}/root-${entry}`, final)
+      fs.renameSync(from, final)
     } catch (error) {
+      const isGone = made && this.#removeQuietly(final)
       // Somebody put something into the empty folder, or in its place: it is theirs now.
-      if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'EISDIR'].includes(errnoOf(error))) return this.#whenTaken(savedAs)
-      if (made) this.#removeQuietly(final)
+      if (!isGone && ['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errnoOf(error))) return this.#whenTaken(savedAs)
       throw error
     }
     this.#probe('renamed')
@@ -315,11 +319,14 @@ export class Publisher {
     return { outcome: 'published', savedAs }
   }
 
-  #removeQuietly(folder: string): void {
+  /** @returns whether it was removed: only an empty folder is */
+  #removeQuietly(folder: string): boolean {
     try {
       this.#fs.rmdirSync(folder)
+      return true
     } catch {
       // The error that led here is the one to tell.
+      return false
     }
   }
 

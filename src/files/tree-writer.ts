@@ -272,7 +272,10 @@ export class TreeWriter {
       if (count > 0) await this.#syncStaged(count, marks)
       for (const folder of touched) folders.add(folder)
       const handles = this.#publisher.folders
-      await syncEach(this.#fs, [...folders].map((folder) => folderItem(() => handles.folder(folder))))
+      await syncEach(
+        this.#fs,
+        [...folders].map((folder) => folderItem(() => handles.folder(folder))),
+      )
     })
     this.#publisher.touchedFolders.clear()
     this.#probe('published-synced')

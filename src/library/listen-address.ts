@@ -41,8 +41,14 @@ export function listenAddress(options: Pick<SendOptions, 'pod' | 'lan' | 'listen
   if (named > 1) throw new SealiftError('usage', 'give one of --pod, --lan and --listen', { hint: listenHint() })
   if (pod === true) return '127.0.0.1'
   if (listen !== undefined) return listen.replace(/^\[(.*)\]$/, '$1')
-  if (lan !== true) throw new SealiftError('no_tailscale', 'there is no Tailscale address on this machine to listen on', { hint: listenHint() })
+  if (lan !== true)
+    throw new SealiftError('no_tailscale', 'there is no Tailscale address on this machine to listen on', {
+      hint: listenHint(),
+    })
   const found = findLanAddress()
-  if (found === null) throw new SealiftError('address_unavailable', 'this machine has no address on a local network', { hint: listenHint() })
+  if (found === null)
+    throw new SealiftError('address_unavailable', 'this machine has no address on a local network', {
+      hint: listenHint(),
+    })
   return found.address
 }

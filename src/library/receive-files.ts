@@ -77,7 +77,13 @@ class DirectReceive {
   #failed = 0
   #lastProgressMs = 0
 
-  constructor(address: ConnectAddress, options: ReceiveOptions, emit: (event: TransferEvent) => void, signal: AbortSignal, ledger: Ledger) {
+  constructor(
+    address: ConnectAddress,
+    options: ReceiveOptions,
+    emit: (event: TransferEvent) => void,
+    signal: AbortSignal,
+    ledger: Ledger,
+  ) {
     this.#address = address
     this.#options = options
     this.#emit = emit
@@ -128,7 +134,13 @@ class DirectReceive {
       resumeKeys: () => keys.map(({ resumeId, resumeKey }) => ({ id: resumeId, key: resumeKey })),
       commit: async ({ id, key }, suite) => {
         if (suite === 'resume') return
-        await this.#ledger.resumeKeys.save({ resumeId: id, resumeKey: key, role: 'receiver', host, outputDir: this.#outputDir })
+        await this.#ledger.resumeKeys.save({
+          resumeId: id,
+          resumeKey: key,
+          role: 'receiver',
+          host,
+          outputDir: this.#outputDir,
+        })
         keys = await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)
       },
       confirmed: async (resumeId, suite) => {
@@ -182,9 +194,19 @@ class DirectReceive {
   /** @returns `null` where all is done, else why the session ended */
   async #session({ session, resumeId }: DialledSession): Promise<SealiftError | null> {
     await this.#reception.joined(resumeId)
-    const conversation = new ReceiverSession({ session, reception: this.#reception, probe: this.#options.probe ?? noProbe })
+    const conversation = new ReceiverSession({
+      session,
+      reception: this.#reception,
+      probe: this.#options.probe ?? noProbe,
+    })
     this.#conversation = conversation
-    this.#emit({ event: 'connected', transferId: this.#started?.id ?? null, peer: session.peer.address, suite: session.suite, cipher: session.cipher })
+    this.#emit({
+      event: 'connected',
+      transferId: this.#started?.id ?? null,
+      peer: session.peer.address,
+      suite: session.suite,
+      cipher: session.cipher,
+    })
     const stop = (): void => void conversation.stop(toSealiftError(this.#signal.reason))
     this.#signal.addEventListener('abort', stop, { once: true })
     if (this.#signal.aborted) stop()
@@ -228,7 +250,11 @@ class DirectReceive {
   #begin(started: StartedTransfer): void {
     this.#started = started
     const { id, manifest, files, safeBytes, skippedBytes, endedFiles } = started
-    this.#progress = new Progress(systemClock, { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: files }, this.#emit)
+    this.#progress = new Progress(
+      systemClock,
+      { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: files },
+      this.#emit,
+    )
     this.#progress.start()
     this.#progress.set(safeBytes + skippedBytes, endedFiles)
   }
@@ -277,7 +303,11 @@ class DirectReceive {
   /** Adds what the user can do about it. */
   #explain(error: SealiftError): SealiftError {
     const transferId = this.#reception.transferId ?? undefined
-    const hint = error.hint ?? (transferId !== undefined && error.retryable ? `run the same line again, or: sealift resume ${transferId}` : HINTS[error.code])
+    const hint =
+      error.hint ??
+      (transferId !== undefined && error.retryable
+        ? `run the same line again, or: sealift resume ${transferId}`
+        : HINTS[error.code])
     return new SealiftError(error.code, error.message, {
       ...(hint === undefined ? {} : { hint }),
       ...(transferId === undefined ? {} : { transferId }),

@@ -189,7 +189,11 @@ class SenderRun {
     const { manifest, walk, id } = context
     this.#failed = walk.failed.length
     this.#files = countFiles(manifest)
-    this.#progress = new Progress(systemClock, { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: this.#files }, emit)
+    this.#progress = new Progress(
+      systemClock,
+      { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: this.#files },
+      emit,
+    )
     this.#outgoing = new Outgoing({
       manifest,
       reader: new SourceReader({ manifest, sources: walk.sources }),
@@ -224,7 +228,13 @@ class SenderRun {
       waitMs: this.#options.waitMs ?? DEFAULT_WAIT_MS,
       probe,
       onHello: (session) => {
-        this.#emit({ event: 'connected', transferId: id, peer: session.peer.address, suite: session.suite, cipher: session.cipher })
+        this.#emit({
+          event: 'connected',
+          transferId: id,
+          peer: session.peer.address,
+          suite: session.suite,
+          cipher: session.cipher,
+        })
         void ledger.transfers.update(key, { status: 'in_progress', peer: session.peer.address })
       },
       onAccepted: () => this.#accepted(),
@@ -242,13 +252,23 @@ class SenderRun {
     if (signal.aborted) stop()
     try {
       const connect = `${formatAddress(listener.address, listener.port)}:${token}`
-      this.#emit({ event: 'listening', transferId: id, address: listener.address, port: listener.port, token, connect, files: this.#files, bytes: manifest.totalBytes })
+      this.#emit({
+        event: 'listening',
+        transferId: id,
+        address: listener.address,
+        port: listener.port,
+        token,
+        connect,
+        files: this.#files,
+        bytes: manifest.totalBytes,
+      })
       await ledger.transfers.update(key, { plan: { host: listener.address, port: listener.port } })
       probe('listening')
       await sender.end
       return this.#finish(sender)
     } catch (error) {
-      if (toSealiftError(error).code === 'rejected') await ledger.transfers.finish(key, 'cancelled', toSealiftError(error))
+      if (toSealiftError(error).code === 'rejected')
+        await ledger.transfers.finish(key, 'cancelled', toSealiftError(error))
       throw withTransfer(error, id)
     } finally {
       signal.removeEventListener('abort', stop)
@@ -334,12 +354,18 @@ class SenderRun {
   #entryEnded(entry: number, state: number, code: SealiftError['code'] | null): void {
     const { manifest, id } = this.#context
     if (manifest.kind(entry) !== KIND_FILE) return
-    const sha256 = this.#outgoing.sha256(entry)
     const failed = state === ENTRY_FAILED
+    this.#progress.add(0, 1)
     if (failed) {
       this.#failed++
-      this.#emit({ event: 'warning', code: code ?? 'partial', message: `${escapeForDisplay(manifest.path(entry))}: ${failureText(code)}` })
+      this.#emit({
+        event: 'warning',
+        code: code ?? 'partial',
+        message: `${escapeForDisplay(manifest.path(entry))}: ${failureText(code)}`,
+      })
     }
+    if (this.#options.fileEvents === false) return
+    const sha256 = this.#outgoing.sha256(entry)
     this.#emit({
       event: 'file',
       transferId: id,
@@ -349,7 +375,6 @@ class SenderRun {
       status: failed ? 'failed' : state === ENTRY_SKIPPED ? 'skipped' : 'ok',
       savedAs: null,
     })
-    this.#progress.add(0, 1)
   }
 
   #reportPublished(manifest: Manifest): void {

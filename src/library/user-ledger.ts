@@ -4,7 +4,10 @@ import type { Ledger } from '../ledger/ledger.ts'
 
 /** SQLite is loaded only here, when a command needs it. */
 export async function openUserLedger(path: string | undefined): Promise<Ledger> {
-  const [{ openLedger }, { ledgerPath }] = await Promise.all([import('../ledger/ledger.ts'), import('../ledger/location.ts')])
+  const [{ openLedger }, { ledgerPath }] = await Promise.all([
+    import('../ledger/ledger.ts'),
+    import('../ledger/location.ts'),
+  ])
   const env = path === undefined ? process.env : { ...process.env, DB_PATH: path }
   return openLedger({ path: ledgerPath(env) })
 }

@@ -71,7 +71,8 @@ export function fromHex(hex: string): Uint8Array {
 
 /** The 16 bytes of a UUID. @throws SealiftError `protocol_violation` where it is not 36 characters of the usual form. */
 export function uuidToBytes(uuid: string): Uint8Array {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(uuid)) throw new SealiftError('protocol_violation', 'malformed transfer id')
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(uuid))
+    throw new SealiftError('protocol_violation', 'malformed transfer id')
   return fromHex(uuid.replaceAll('-', ''))
 }
 

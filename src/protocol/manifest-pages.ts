@@ -19,7 +19,10 @@ function encodeEntry(writer: ByteWriter, manifest: Manifest, index: number): voi
   const kind = manifest.kind(index)
   const name = manifest.nameBytes(index)
   writer.u8(kind).u8(manifest.priority(index)).u16(manifest.mode(index)).i64(manifest.mtimeNs(index))
-  writer.u32(manifest.parent(index) + 1).u8(name.length).bytes(name)
+  writer
+    .u32(manifest.parent(index) + 1)
+    .u8(name.length)
+    .bytes(name)
   if (kind === KIND_FILE) {
     const size = manifest.sizeBytes(index)
     if (size === null) writer.u32(UNKNOWN_SIZE_WORD).u32(UNKNOWN_SIZE_WORD)
@@ -92,6 +95,7 @@ function readSize(reader: ByteReader): number | null {
   const low = reader.u32()
   if (high === UNKNOWN_SIZE_WORD && low === UNKNOWN_SIZE_WORD) return null
   const size = high * 0x1_0000_0000 + low
-  if (!Number.isSafeInteger(size)) throw new SealiftError('manifest_invalid', 'the manifest has sizes beyond what can be counted')
+  if (!Number.isSafeInteger(size))
+    throw new SealiftError('manifest_invalid', 'the manifest has sizes beyond what can be counted')
   return size
 }

@@ -51,7 +51,9 @@ export class Manifest {
   #totalBytes = 0
   #unknown = false
   /** Folders from a root down to the last entry: index, bytes of the path, and the last name given in it. */
-  readonly #open: { index: number; pathBytes: number; lastChild: number }[] = [{ index: -1, pathBytes: 0, lastChild: -1 }]
+  readonly #open: { index: number; pathBytes: number; lastChild: number }[] = [
+    { index: -1, pathBytes: 0, lastChild: -1 },
+  ]
   #cachedFolder = -1
   #cachedPath = ''
 
@@ -184,7 +186,8 @@ export class Manifest {
     if (fault !== null) throw new SealiftError('manifest_invalid', `the manifest has ${fault}`)
     const folder = this.#openFolder(entry)
     const pathBytes = folder.pathBytes + (folder.index < 0 ? 0 : 1) + entry.name.length
-    if (pathBytes > MAX_PATH_BYTES) throw new SealiftError('manifest_invalid', `the manifest has a path over ${MAX_PATH_BYTES} bytes`)
+    if (pathBytes > MAX_PATH_BYTES)
+      throw new SealiftError('manifest_invalid', `the manifest has a path over ${MAX_PATH_BYTES} bytes`)
     this.#checkFields(entry, this.#open.length - 2)
 
     if (index === this.#kinds.length) this.#grow()
@@ -229,7 +232,8 @@ export class Manifest {
     if (!Number.isSafeInteger(size) || size < 0 || this.#totalBytes + size > MAX_CONTENT_BYTES) {
       throw new SealiftError('manifest_invalid', 'the manifest has sizes beyond what can be counted')
     }
-    if (kind !== KIND_FILE && size !== 0) throw new SealiftError('manifest_invalid', 'the manifest has a folder or link with a size')
+    if (kind !== KIND_FILE && size !== 0)
+      throw new SealiftError('manifest_invalid', 'the manifest has a folder or link with a size')
     if (entry.mode < 0 || entry.mode > 0o7777 || entry.priority < 0 || entry.priority > 9) {
       throw new SealiftError('manifest_invalid', 'the manifest has a mode or priority out of bounds')
     }

@@ -8,7 +8,14 @@
 import * as z from 'zod/mini'
 import { ByteReader, ByteWriter, decodeUtf8, encodeUtf8 } from './bytes.ts'
 import { SealiftError } from './errors.ts'
-import { CHUNK_HEADER_BYTES, MAX_CHUNK_BYTES, MAX_CONTROL_BYTES, MAX_ENTRIES, MAX_PAGE_BYTES, MIN_CHUNK_BYTES } from './limits.ts'
+import {
+  CHUNK_HEADER_BYTES,
+  MAX_CHUNK_BYTES,
+  MAX_CONTROL_BYTES,
+  MAX_ENTRIES,
+  MAX_PAGE_BYTES,
+  MIN_CHUNK_BYTES,
+} from './limits.ts'
 
 /** Message types, by name. */
 export const MESSAGE = {
@@ -125,7 +132,12 @@ function encodeJson(type: number, value: unknown): Uint8Array {
 }
 
 /** The 64-byte header of a CHUNK; the packed bytes follow it in the same record. */
-export function encodeChunkHeader(chunk: { codec: number; epoch: number; offset: number; rawBytes: number }): Uint8Array {
+export function encodeChunkHeader(chunk: {
+  codec: number
+  epoch: number
+  offset: number
+  rawBytes: number
+}): Uint8Array {
   const header = new Uint8Array(CHUNK_HEADER_BYTES)
   const view = new DataView(header.buffer)
   header[0] = MESSAGE.chunk
@@ -152,7 +164,10 @@ export function encodeMessage(message: Exclude<Message, ChunkMessage>): Uint8Arr
       return encodeJson(type, message.done)
     case 'manifest':
     case 'safe':
-      return writer.u8(message.last ? 1 : 0).bytes(message.page).finish()
+      return writer
+        .u8(message.last ? 1 : 0)
+        .bytes(message.page)
+        .finish()
     case 'states':
       for (const run of message.runs) writer.u32(run.first).u32(run.count).u8(run.state).u16(run.code)
       return writer.finish()
@@ -270,7 +285,12 @@ function decodeChunk(plaintext: Uint8Array): ChunkMessage {
     throw new SealiftError('protocol_violation', 'a chunk header has reserved bits set')
   }
   const packed = plaintext.subarray(CHUNK_HEADER_BYTES)
-  if (rawBytes === 0 || rawBytes > MAX_CHUNK_BYTES || packed.length > rawBytes || !Number.isSafeInteger(offset + rawBytes)) {
+  if (
+    rawBytes === 0 ||
+    rawBytes > MAX_CHUNK_BYTES ||
+    packed.length > rawBytes ||
+    !Number.isSafeInteger(offset + rawBytes)
+  ) {
     throw new SealiftError('protocol_violation', 'a chunk has an impossible length')
   }
   return { type: 'chunk', codec, epoch, offset, rawBytes, packed }

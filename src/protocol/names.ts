@@ -17,13 +17,16 @@ const SLASH = 0x2f
 export function nameFault(name: Uint8Array): string | null {
   if (name.length === 0) return 'an empty name'
   if (name.length > MAX_NAME_BYTES) return `a name over ${MAX_NAME_BYTES} bytes`
-  if (name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT))) return 'a name that is a dot path'
+  if (name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT)))
+    return 'a name that is a dot path'
+  let highest = 0
   for (const byte of name) {
     if (byte === 0) return 'a name with a NUL'
     if (byte === SLASH) return 'a name with a separator'
+    highest |= byte
   }
-  if (decodeUtf8(name) === null) return 'a name that is not UTF-8'
-  return null
+  // Plain ASCII is what most names are, and needs no decoder.
+  return highest >= 0x80 && decodeUtf8(name) === null ? 'a name that is not UTF-8' : null
 }
 
 /**
@@ -38,7 +41,8 @@ export function nameFault(name: Uint8Array): string | null {
 export function linkFault(target: string, depth: number): string | null {
   if (target.length === 0) return 'an empty link'
   if (target.includes('\0')) return 'a link with a NUL'
-  if (new TextEncoder().encode(target).length > MAX_LINK_TARGET_BYTES) return `a link over ${MAX_LINK_TARGET_BYTES} bytes`
+  if (new TextEncoder().encode(target).length > MAX_LINK_TARGET_BYTES)
+    return `a link over ${MAX_LINK_TARGET_BYTES} bytes`
   if (target.startsWith('/')) return 'an absolute link'
   let climbs = 0
   let named = false

@@ -72,8 +72,10 @@ export class Admission {
     const inbox = new Inbox(stream)
     const connection = { stream, inbox, frames: new FrameReader(inbox) }
     // A Set keeps its order: the first one is the oldest.
-    const oldest = this.#unconfirmed.size >= MAX_UNCONFIRMED_CONNECTIONS ? this.#unconfirmed.values().next().value : undefined
-    if (oldest !== undefined) this.#drop(oldest, new SealiftError('peer_silent', 'too many connections wait; this was the oldest'))
+    const oldest =
+      this.#unconfirmed.size >= MAX_UNCONFIRMED_CONNECTIONS ? this.#unconfirmed.values().next().value : undefined
+    if (oldest !== undefined)
+      this.#drop(oldest, new SealiftError('peer_silent', 'too many connections wait; this was the oldest'))
     this.#unconfirmed.add(connection)
     void this.#confirm(connection)
   }
@@ -81,7 +83,8 @@ export class Admission {
   /** Drops all that is not confirmed and takes nothing more. */
   close(): void {
     this.#closed = true
-    for (const connection of this.#unconfirmed) this.#drop(connection, new SealiftError('connection_lost', 'no longer listening'))
+    for (const connection of this.#unconfirmed)
+      this.#drop(connection, new SealiftError('connection_lost', 'no longer listening'))
   }
 
   #drop(connection: Unconfirmed, error: SealiftError): void {
@@ -140,7 +143,10 @@ export class Admission {
       await stream.write([encodeAbort('auth_failed')]).catch(() => undefined)
       await stream.end().catch(() => undefined)
       this.#options.clock.after(ABORT_LINGER_MS, () => stream.destroy())
-      this.#options.onRefused(stream.peer, new SealiftError('auth_failed', 'the token or key was not accepted'), { wrong: guessing, burned })
+      this.#options.onRefused(stream.peer, new SealiftError('auth_failed', 'the token or key was not accepted'), {
+        wrong: guessing,
+        burned,
+      })
       return
     }
     gate.spend()

@@ -20,7 +20,8 @@ const THRESHOLD_BYTES = 31 << 20
 /** Frees what the bytes lie in, where they are all of it; a part of something shared is left alone. They are void afterwards. */
 export function releaseBuffer(bytes: Uint8Array): void {
   const { buffer } = bytes
-  if (buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength && bytes.byteLength >= MIN_RELEASED_BYTES) buffer.transfer(0)
+  if (buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength && bytes.byteLength >= MIN_RELEASED_BYTES)
+    buffer.transfer(0)
 }
 
 /** Smaller ones cost less to collect than to give back. */

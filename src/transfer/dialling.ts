@@ -106,7 +106,8 @@ export class Dialer {
       const resp = await frames.next()
       const confirm = handshake.receive(resp.kind, resp.body)
       attempt.suite = handshake.suite
-      if (confirm.send === null || handshake.suite === null) throw new SealiftError('protocol_violation', 'a handshake message out of order')
+      if (confirm.send === null || handshake.suite === null)
+        throw new SealiftError('protocol_violation', 'a handshake message out of order')
       await this.#options.commit(confirm.pending, handshake.suite)
       if (handshake.suite === 'cpace') this.#confirmations++
       await stream.write([confirm.send])

@@ -93,14 +93,7 @@ export interface DoneEvent {
 
 /** Everything but the end: what `for await` gives. */
 export type TransferEvent =
-  | ListeningEvent
-  | ConnectedEvent
-  | RefusedEvent
-  | ExcludedEvent
-  | WarningEvent
-  | ProgressEvent
-  | FileEvent
-  | DoneEvent
+  ListeningEvent | ConnectedEvent | RefusedEvent | ExcludedEvent | WarningEvent | ProgressEvent | FileEvent | DoneEvent
 
 /** Events, queued for one reader. Progress that nobody has read yet is replaced, so the queue stays small. */
 export class EventQueue implements AsyncIterable<TransferEvent> {

@@ -69,7 +69,10 @@ export class FrameReader implements InboxReader {
     const silent = this.#inbox.receivedBytes === 0
     this.abort(
       error ??
-        new SealiftError('connection_lost', silent ? 'the other side hung up at once' : 'the connection ended in the middle of the handshake'),
+        new SealiftError(
+          'connection_lost',
+          silent ? 'the other side hung up at once' : 'the connection ended in the middle of the handshake',
+        ),
     )
   }
 }

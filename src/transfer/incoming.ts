@@ -8,12 +8,7 @@
 
 import { FrontierDigests } from '../files/file-digest.ts'
 import type { TreeWriter } from '../files/tree-writer.ts'
-import {
-  ENTRY_FAILED,
-  ENTRY_PENDING,
-  ENTRY_SKIPPED,
-  ENTRY_VERIFIED,
-} from '../ledger/entry-state.ts'
+import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_SKIPPED, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
 import { CHECKPOINT_BYTES, CHECKPOINT_MS, SYNC_BYTES, SYNC_MS } from '../protocol/limits.ts'
@@ -173,7 +168,7 @@ export class Incoming {
     const end = offset + bytes.length
     this.#received.add(offset, end)
     let entry = manifest.fileAt(offset)
-    for (let at = offset; at < end; ) {
+    for (let at = offset; at < end;) {
       const start = manifest.startOffset(entry)
       const stop = Math.min(end, manifest.endOffsetOf(entry))
       if (stop > at) {
@@ -240,7 +235,8 @@ export class Incoming {
 
   /** The sender gave a file up. */
   fail(entry: number, code: ErrorCode, message: string): void {
-    if (entry >= this.#manifest.count) throw new SealiftError('protocol_violation', 'a failure of an entry that is not there')
+    if (entry >= this.#manifest.count)
+      throw new SealiftError('protocol_violation', 'a failure of an entry that is not there')
     if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
     this.#failed(entry, code, message)
   }

@@ -108,7 +108,8 @@ export class Outgoing {
       if (first + count > this.manifest.count || state > ENTRY_FAILED) {
         throw new SealiftError('protocol_violation', 'states of entries that are not there')
       }
-      for (let entry = first; entry < first + count; entry++) this.#become(entry, state as EntryState, errorCodeFromWire(code))
+      for (let entry = first; entry < first + count; entry++)
+        this.#become(entry, state as EntryState, errorCodeFromWire(code))
     }
   }
 

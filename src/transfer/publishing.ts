@@ -117,7 +117,11 @@ function publishOne(options: PublishingOptions, intent: Intent, tries: number): 
   }
 }
 
-function markPublished({ manifest, plan, progress, onPublished }: PublishingOptions, unit: number, savedAs: string): void {
+function markPublished(
+  { manifest, plan, progress, onPublished }: PublishingOptions,
+  unit: number,
+  savedAs: string,
+): void {
   for (const entry of entriesOf(manifest, plan, unit)) {
     if (progress.states.get(entry) === ENTRY_VERIFIED) progress.states.set(entry, ENTRY_PUBLISHED)
   }

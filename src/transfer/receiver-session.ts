@@ -10,7 +10,15 @@ import { type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from 
 import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { ManifestDecoder } from '../protocol/manifest-pages.ts'
-import { type ChunkMessage, type Done, type Hello, type Message, type Offer, STATE_RUNS_PER_MESSAGE, type StateRun } from '../protocol/messages.ts'
+import {
+  type ChunkMessage,
+  type Done,
+  type Hello,
+  type Message,
+  type Offer,
+  STATE_RUNS_PER_MESSAGE,
+  type StateRun,
+} from '../protocol/messages.ts'
 import { encodeRangePages, type RangeSet } from '../protocol/ranges.ts'
 import { releaseBuffer } from './buffers.ts'
 import type { Incoming, Teller } from './incoming.ts'
@@ -62,7 +70,13 @@ export type ReceiverOutcome =
   | { readonly kind: 'broken'; readonly error: SealiftError }
 
 /** Told by REJECT, since they are a no and not a fault (PROTOCOL 2.7). */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(['declined', 'conflict', 'policy_refused', 'limit_exceeded', 'manifest_invalid'])
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'declined',
+  'conflict',
+  'policy_refused',
+  'limit_exceeded',
+  'manifest_invalid',
+])
 
 export class ReceiverSession {
   readonly #session: Session
@@ -139,13 +153,19 @@ export class ReceiverSession {
 
   #page(page: Uint8Array, last: boolean): void {
     const offer = this.#offer
-    if (this.#decoder === null || offer === null) throw new SealiftError('protocol_violation', 'a manifest that nobody asked for')
+    if (this.#decoder === null || offer === null)
+      throw new SealiftError('protocol_violation', 'a manifest that nobody asked for')
     this.#manifestDigest.update(page)
     this.#decoder.push(page)
     const { manifest } = this.#decoder
-    if (manifest.count > offer.entries) throw new SealiftError('manifest_invalid', 'the manifest has more entries than were offered')
+    if (manifest.count > offer.entries)
+      throw new SealiftError('manifest_invalid', 'the manifest has more entries than were offered')
     if (!last) return
-    if (manifest.count !== offer.entries || manifest.totalBytes !== offer.bytes || this.#manifestDigest.hex() !== offer.digest) {
+    if (
+      manifest.count !== offer.entries ||
+      manifest.totalBytes !== offer.bytes ||
+      this.#manifestDigest.hex() !== offer.digest
+    ) {
       throw new SealiftError('manifest_invalid', 'the manifest is not the one that was offered')
     }
     this.#decide(offer, manifest)
@@ -169,7 +189,8 @@ export class ReceiverSession {
     await this.#session.send({ type: 'accept', accept: { epoch: accepted.epoch } })
     await this.#sendStates(accepted)
     const pages = [...encodeRangePages(accepted.safeRanges())]
-    for (const [at, page] of pages.entries()) await this.#session.send({ type: 'safe', last: at === pages.length - 1, page })
+    for (const [at, page] of pages.entries())
+      await this.#session.send({ type: 'safe', last: at === pages.length - 1, page })
     this.#probe('accepted')
     accepted.incoming.tell(this.#teller())
     accepted.incoming.begin()

@@ -6,7 +6,13 @@
  */
 
 import { createHash } from 'node:crypto'
-import { failedEntries, planReceive, type ConflictPolicy, type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
+import {
+  failedEntries,
+  planReceive,
+  type ConflictPolicy,
+  type ReceivePlan,
+  skippedEntries,
+} from '../files/conflicts.ts'
 import { checkFreeSpace, nearestFolder } from '../files/free-space.ts'
 import { PORTABLE_NAMES, probeNameRules } from '../files/name-rules.ts'
 import { setAsideStaging } from '../files/staging.ts'
@@ -165,7 +171,11 @@ export class DirectReception implements Reception {
     const isNew = this.#current === null
     this.#current = current
     current.epoch++
-    await ledger.transfers.update(current.key, { status: 'in_progress', epoch: current.epoch, peer: this.#options.peer })
+    await ledger.transfers.update(current.key, {
+      status: 'in_progress',
+      epoch: current.epoch,
+      peer: this.#options.peer,
+    })
     if (this.#resume !== null && this.#resume.key !== current.key) {
       await ledger.resumeKeys.attach(this.#resume.id, 'receiver', current.key)
       this.#resume.key = current.key
@@ -236,7 +246,12 @@ export class DirectReception implements Reception {
     }
     let key: number
     if (row === null) {
-      key = await ledger.transfers.create({ id: offer.transferId, role: 'receiver', transferType: 'download', ...fields })
+      key = await ledger.transfers.create({
+        id: offer.transferId,
+        role: 'receiver',
+        transferType: 'download',
+        ...fields,
+      })
     } else {
       key = row.key
       await ledger.transfers.restart(key, fields)
@@ -293,7 +308,14 @@ export class DirectReception implements Reception {
     return decided
   }
 
-  async #build(id: string, key: number, manifest: Manifest, plan: ReceivePlan, epoch: number, resumed: boolean): Promise<Current> {
+  async #build(
+    id: string,
+    key: number,
+    manifest: Manifest,
+    plan: ReceivePlan,
+    epoch: number,
+    resumed: boolean,
+  ): Promise<Current> {
     const { ledger, clock, probe, outputDir, onProgress, onFault } = this.#options
     const writer = TreeWriter.open({ outputDir, transferId: id, manifest, plan, probe })
     const progress = await ledger.openProgress(key, manifest.count)
@@ -366,7 +388,7 @@ export class DirectReception implements Reception {
       if (state !== ENTRY_PENDING) endedFiles++
     }
     onTransfer({ id, manifest, files, safeBytes: progress.ranges.totalBytes, skippedBytes, endedFiles })
-    for (const { entry } of skippedEntries(plan)) onEntry(entry, 'skipped', null)
+    if (this.#options.reportsFiles) for (const { entry } of skippedEntries(plan)) onEntry(entry, 'skipped', null)
     for (const { entry, code, message } of failedEntries(manifest, plan)) {
       onEntry(entry, 'failed', null)
       onWarning(code, message)
@@ -418,7 +440,8 @@ export class DirectReception implements Reception {
 
   /** Ends the transfer for good, where it cannot go on. */
   async giveUp(error: SealiftError): Promise<void> {
-    if (this.#current !== null && this.#finished === null) await this.#options.ledger.transfers.finish(this.#current.key, 'failed', error)
+    if (this.#current !== null && this.#finished === null)
+      await this.#options.ledger.transfers.finish(this.#current.key, 'failed', error)
   }
 
   /** Lets go of everything; what is safe stays for the next process. */
@@ -440,7 +463,12 @@ function dropWhatIsGone(manifest: Manifest, progress: LedgerProgress, writer: Tr
   const safe = ranges.all()
   for (let entry = 0; entry < manifest.count; entry++) {
     const state = states.get(entry)
-    if (manifest.kind(entry) !== KIND_FILE || state === ENTRY_PUBLISHED || state === ENTRY_SKIPPED || state === ENTRY_FAILED) {
+    if (
+      manifest.kind(entry) !== KIND_FILE ||
+      state === ENTRY_PUBLISHED ||
+      state === ENTRY_SKIPPED ||
+      state === ENTRY_FAILED
+    ) {
       // Folders and links are made again from the manifest alone.
       if (state === ENTRY_VERIFIED && manifest.kind(entry) !== KIND_FILE) states.set(entry, ENTRY_PENDING)
       continue

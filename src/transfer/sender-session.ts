@@ -79,7 +79,10 @@ export class SenderSession {
     if (this.#outcome !== null) return this.#outcome
     if (end.error !== null) return { kind: 'broken', error: end.error }
     const code = errorCodeFromWire(end.code) ?? 'peer_stopped'
-    const error = new SealiftError(end.code === 0 ? 'peer_stopped' : code, peerMessage(end.code === 0 ? 'peer_stopped' : code))
+    const error = new SealiftError(
+      end.code === 0 ? 'peer_stopped' : code,
+      peerMessage(end.code === 0 ? 'peer_stopped' : code),
+    )
     return { kind: FINAL_CODES.has(code) ? 'refused' : 'broken', error }
   }
 
@@ -165,7 +168,8 @@ export class SenderSession {
     this.#lane = lane
     this.#outgoing.attach(this.#safe, {
       digests: (digests) => this.#sendSoon({ type: 'digests', digests }),
-      failed: (entry, code) => this.#sendSoon({ type: 'entryFailed', entry, code: new SealiftError(code, '').wireCode }),
+      failed: (entry, code) =>
+        this.#sendSoon({ type: 'entryFailed', entry, code: new SealiftError(code, '').wireCode }),
     })
     onAccepted(this.#epoch)
     this.#options.probe('accepted')

@@ -100,10 +100,14 @@ export class Sender {
     this.#cancelWait()
     this.#cancelWait = clock.after(waitMs, () => {
       const minutes = formatWait(waitMs)
-      const message = this.#hadSession ? `the receiver did not come back within ${minutes}` : `nobody connected within ${minutes}`
+      const message = this.#hadSession
+        ? `the receiver did not come back within ${minutes}`
+        : `nobody connected within ${minutes}`
       this.#end.reject(
         new SealiftError('nobody_came', message, {
-          hint: this.#hadSession ? 'run the same line again: it goes on with what is missing' : '--wait SECONDS waits longer',
+          hint: this.#hadSession
+            ? 'run the same line again: it goes on with what is missing'
+            : '--wait SECONDS waits longer',
         }),
       )
     })

@@ -11,14 +11,21 @@ import type { CryptoPort } from '../protocol/crypto-port.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { SessionSecrets } from '../protocol/handshake.ts'
 import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from '../protocol/limits.ts'
-import { type ChunkMessage, decodeMessage, encodeChunkHeader, encodeMessage, type Message } from '../protocol/messages.ts'
+import {
+  type ChunkMessage,
+  decodeMessage,
+  encodeChunkHeader,
+  encodeMessage,
+  type Message,
+} from '../protocol/messages.ts'
 import { checkRecordLength, RecordOpener, RecordSealer } from '../protocol/records.ts'
 import { keepFreedMemory, releaseBuffer } from './buffers.ts'
 import type { Clock } from './clock.ts'
 import type { Inbox, InboxReader } from './inbox.ts'
 
 /** How a session ended: the peer's final record, or what broke it. */
-export type SessionEnd = { readonly code: number; readonly error: null } | { readonly code: null; readonly error: SealiftError }
+export type SessionEnd =
+  { readonly code: number; readonly error: null } | { readonly code: null; readonly error: SealiftError }
 
 /**
  * Takes a message. A promise holds back all later messages, and with them the peer.
@@ -246,7 +253,10 @@ export class Session implements InboxReader {
 
   #endOfStream(error: SealiftError | null): void {
     // An end without the final record is truncation, whoever caused it (PROTOCOL 2.1).
-    this.#finish({ code: null, error: error ?? new SealiftError('connection_lost', 'the connection ended without a farewell') })
+    this.#finish({
+      code: null,
+      error: error ?? new SealiftError('connection_lost', 'the connection ended without a farewell'),
+    })
   }
 
   #finishAfterReading(error: SealiftError): void {

@@ -53,7 +53,10 @@ export class StreamLane implements Lane {
     this.#epoch = options.epoch
     this.#compress = options.compress
     this.#level = options.compressionLevel
-    this.limits = { maxChunkBytes: Math.min(options.maxChunkBytes, MAX_CHUNK_BYTES), windowBytes: MAX_UNACKNOWLEDGED_BYTES }
+    this.limits = {
+      maxChunkBytes: Math.min(options.maxChunkBytes, MAX_CHUNK_BYTES),
+      windowBytes: MAX_UNACKNOWLEDGED_BYTES,
+    }
     this.#chunkBytes = this.limits.maxChunkBytes
     this.#measuredSinceMs = this.#clock.nowMs()
     this.#lastReceiptMs = this.#measuredSinceMs
@@ -152,7 +155,10 @@ export class StreamLane implements Lane {
     const elapsedMs = this.#clock.nowMs() - this.#measuredSinceMs
     if (elapsedMs < RATE_WINDOW_MS) return
     const quarterSecond = (this.#measuredBytes / elapsedMs) * 250
-    this.#chunkBytes = Math.max(Math.min(MIN_CHUNK_BYTES, this.limits.maxChunkBytes), Math.min(this.limits.maxChunkBytes, Math.round(quarterSecond)))
+    this.#chunkBytes = Math.max(
+      Math.min(MIN_CHUNK_BYTES, this.limits.maxChunkBytes),
+      Math.min(this.limits.maxChunkBytes, Math.round(quarterSecond)),
+    )
     this.#measuredBytes = 0
     this.#measuredSinceMs = this.#clock.nowMs()
   }

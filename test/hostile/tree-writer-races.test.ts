@@ -50,7 +50,8 @@ const SWAPPED = {
 test.each(Object.keys(SWAPPED) as (keyof typeof SWAPPED)[])('%s, before each call', async (which) => {
   const { there, folder } = SWAPPED[which]
   let swaps = 0
-  for (let swapAt = 1; ; swapAt++) {
+  // A link that is there from the start is one that the user gave: the first two calls look at it and resolve it.
+  for (let swapAt = which === 'the output folder' ? 3 : 1; ; swapAt++) {
     const place = makePlace()
     plant(place, { ...OUTSIDE, out: { folder: there } })
     const before = stateOf(join(place, 'outside'))

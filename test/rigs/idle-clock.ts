@@ -1,6 +1,6 @@
 /**
- * Virtual time for a whole process: `setTimeout` and `performance.now` stand still while anything moves, and leap ahead
- * while nothing does. A deadline of a minute passes in a moment, and the order of things stays that of a real network.
+ * Virtual time for a whole process: `setTimeout` and `performance.now` creep while anything moves, and leap ahead while
+ * nothing does. A deadline of a minute passes in a moment, and the order of things stays that of a real network.
  */
 
 import { clearInterval, setInterval } from 'node:timers'
@@ -10,6 +10,7 @@ import { vi } from 'vitest'
 const IDLE_TURNS = 4
 const TURN_MS = 4
 const LEAP_MS = 400
+const CREEP_MS = 1
 
 export interface IdleClock {
   /** Virtual milliseconds since the start. */
@@ -32,9 +33,9 @@ export function startIdleClock(moves: () => number): IdleClock {
     const now = moves()
     idleTurns = now === last ? idleTurns + 1 : 0
     last = now
-    if (idleTurns < IDLE_TURNS || leaping) return
+    if (leaping) return
     leaping = true
-    void vi.advanceTimersByTimeAsync(LEAP_MS).finally(() => {
+    void vi.advanceTimersByTimeAsync(idleTurns < IDLE_TURNS ? CREEP_MS : LEAP_MS).finally(() => {
       leaping = false
     })
   }, TURN_MS)

@@ -20,7 +20,11 @@ export interface ReceiveCommandOptions extends SharedOptions {
 }
 
 /** @throws SealiftError what the command ends with, where that is not success */
-export async function receive(address: string | undefined, given: ReceiveCommandOptions, signal: AbortSignal): Promise<void> {
+export async function receive(
+  address: string | undefined,
+  given: ReceiveCommandOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const output = new Output(given)
   const asks = output.canAsk && given.yes !== true
   const bytesPerSecond = readRate(given.bwlimit)
@@ -45,13 +49,18 @@ export async function receive(address: string | undefined, given: ReceiveCommand
   const result = await view.follow(receiveFiles(where, options))
   const places = result.savedTo.map(shown)
   output.say(`Received ${formatCount(result.files)} files, ${formatSize(result.bytes)} ${formatPace(result)}.`)
-  if (places.length > 0) output.say(`Saved to ${places.slice(0, 5).join(', ')}${places.length > 5 ? `, and ${String(places.length - 5)} more` : ''}`)
+  if (places.length > 0)
+    output.say(
+      `Saved to ${places.slice(0, 5).join(', ')}${places.length > 5 ? `, and ${String(places.length - 5)} more` : ''}`,
+    )
   else output.say('Everything was there already.')
 }
 
 async function askAddress(asks: boolean, signal: AbortSignal): Promise<string> {
   if (asks) return askFor('Address of the sender:', signal)
-  throw new SealiftError('usage', 'give the address to receive from', { hint: 'sealift receive 192.168.1.20:coral-magnet, as the sender prints it' })
+  throw new SealiftError('usage', 'give the address to receive from', {
+    hint: 'sealift receive 192.168.1.20:coral-magnet, as the sender prints it',
+  })
 }
 
 /** The token by environment or prompt, where the address does not have it. */
@@ -60,20 +69,31 @@ async function findToken(asks: boolean, byKey: boolean, signal: AbortSignal): Pr
   if (set !== undefined && set.trim() !== '') return set
   if (asks) return askFor('Token:', signal)
   if (byKey) return undefined
-  throw new SealiftError('usage', 'there is no token in the address', { hint: 'write it behind the address, as the sender prints it, or set SEALIFT_TOKEN' })
+  throw new SealiftError('usage', 'there is no token in the address', {
+    hint: 'write it behind the address, as the sender prints it, or set SEALIFT_TOKEN',
+  })
 }
 
 function showOffer(offer: IncomingOffer, output: Output): void {
   const { files, bytes, firstPaths, from, peer, freeBytes } = offer
   const more = files > firstPaths.length ? ' …' : ''
   const amount = `${formatCount(files)} ${files === 1 ? 'file' : 'files'}${bytes === null ? '' : `, ${formatSize(bytes)}`}`
-  output.say(`${output.strong(amount)} from ${shown(from)} (${shown(peer)}): ${firstPaths.map(shown).join('  ')}${more}`)
-  output.say(`into ${shown(offer.outputDir)}${freeBytes === null ? '' : ` (${formatSize(freeBytes)} free)`} as ${offer.savedAs.map(shown).slice(0, 5).join(', ')}`)
-  if (offer.unchanged > 0) output.say(`${formatCount(offer.unchanged)} are there already, unchanged, and will not be sent.`)
+  output.say(
+    `${output.strong(amount)} from ${shown(from)} (${shown(peer)}): ${firstPaths.map(shown).join('  ')}${more}`,
+  )
+  output.say(
+    `into ${shown(offer.outputDir)}${freeBytes === null ? '' : ` (${formatSize(freeBytes)} free)`} as ${offer.savedAs.map(shown).slice(0, 5).join(', ')}`,
+  )
+  if (offer.unchanged > 0)
+    output.say(`${formatCount(offer.unchanged)} are there already, unchanged, and will not be sent.`)
   if (offer.differing > 0) output.say(`${formatCount(offer.differing)} are there already and differ.`)
 }
 
-async function askWhetherToAccept(offer: IncomingOffer, policy: ConflictPolicy | undefined, signal: AbortSignal): Promise<OfferAnswer> {
+async function askWhetherToAccept(
+  offer: IncomingOffer,
+  policy: ConflictPolicy | undefined,
+  signal: AbortSignal,
+): Promise<OfferAnswer> {
   if (offer.differing > 0 && (policy === undefined || policy === 'auto')) {
     const answer = await choose(
       '[K]eep both, [o]verwrite, [l]eave mine, or [s]top?',

@@ -20,7 +20,10 @@ export interface ResumeOptions extends SharedOptions {
 /** @throws SealiftError `transfer_unknown`, `already_done`, and what the transfer ends with */
 export async function resume(id: string | undefined, options: ResumeOptions, signal: AbortSignal): Promise<void> {
   const wanted = options.transferId ?? id
-  if (wanted === undefined) throw new SealiftError('usage', 'which transfer?', { hint: 'sealift status lists them; sealift resume ID goes on with one' })
+  if (wanted === undefined)
+    throw new SealiftError('usage', 'which transfer?', {
+      hint: 'sealift status lists them; sealift resume ID goes on with one',
+    })
   const row = await findUnfinished(wanted)
   await (row.role === 'sender' ? resumeSending(row, options, signal) : resumeReceiving(row, options, signal))
 }
@@ -32,7 +35,10 @@ async function findUnfinished(wanted: string): Promise<TransferRow> {
     const rows = findTransfers(await ledger.transfers.list({ all: true }), wanted)
     const unfinished = rows.filter((row) => row.completedAtMs === null)
     const row = unfinished.find(({ role }) => role === 'receiver') ?? unfinished[0]
-    if (row === undefined) throw new SealiftError('already_done', 'this transfer has ended; there is nothing to go on with', { hint: 'sealift status ID says how it ended' })
+    if (row === undefined)
+      throw new SealiftError('already_done', 'this transfer has ended; there is nothing to go on with', {
+        hint: 'sealift status ID says how it ended',
+      })
     return row
   } finally {
     await ledger.close()
@@ -73,7 +79,8 @@ async function resumeSending(row: TransferRow, options: ResumeOptions, signal: A
 
 async function resumeReceiving(row: TransferRow, options: ResumeOptions, signal: AbortSignal): Promise<void> {
   const before = placeBefore(row.options)
-  if (row.host === null || row.outputDir === null) throw new SealiftError('already_done', 'the ledger does not know where this transfer came from')
+  if (row.host === null || row.outputDir === null)
+    throw new SealiftError('already_done', 'the ledger does not know where this transfer came from')
   const port = options.port === undefined ? (before.port ?? 15_820) : Number(options.port)
   await receive(formatAddress(row.host, port), { ...options, outputDir: row.outputDir, yes: true, byKey: true }, signal)
 }

@@ -49,7 +49,9 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
   if (given.dryRun === true) await showPlan(paths, options, output)
   else {
     const result = await new TransferView(output).follow(sendFiles(paths, options))
-    output.say(`Transfer complete: ${formatCount(result.bytes)} bytes sent ${formatPace(result)}. All of it is safe at the receiver.`)
+    output.say(
+      `Transfer complete: ${formatCount(result.bytes)} bytes sent ${formatPace(result)}. All of it is safe at the receiver.`,
+    )
   }
 }
 
@@ -66,6 +68,15 @@ async function showPlan(paths: readonly string[], options: SendOptions, output: 
   }
   const files = countFiles(manifest)
   const bytes = manifest.totalBytes ?? 0
-  output.event({ event: 'done', transferId: null, files, bytes, bytesOnWire: 0, resumedBytes: 0, seconds: 0, bytesPerSecond: 0 })
+  output.event({
+    event: 'done',
+    transferId: null,
+    files,
+    bytes,
+    bytesOnWire: 0,
+    resumedBytes: 0,
+    seconds: 0,
+    bytesPerSecond: 0,
+  })
   output.say(`Would send ${formatCount(files)} files, ${formatSize(bytes)}.`)
 }

@@ -52,8 +52,14 @@ async function selectRows(ledger: Ledger, wanted: string | undefined, all: boole
 export function findTransfers(rows: readonly TransferRow[], wanted: string): TransferRow[] {
   const found = rows.filter((row) => row.id.startsWith(wanted.toLowerCase()))
   const ids = new Set(found.map((row) => row.id))
-  if (ids.size === 0) throw new SealiftError('transfer_unknown', `the ledger has no transfer ${shown(wanted)}`, { hint: 'sealift status --all lists them' })
-  if (ids.size > 1) throw new SealiftError('usage', `${String(ids.size)} transfers begin with ${shown(wanted)}`, { hint: 'give more of the id' })
+  if (ids.size === 0)
+    throw new SealiftError('transfer_unknown', `the ledger has no transfer ${shown(wanted)}`, {
+      hint: 'sealift status --all lists them',
+    })
+  if (ids.size > 1)
+    throw new SealiftError('usage', `${String(ids.size)} transfers begin with ${shown(wanted)}`, {
+      hint: 'give more of the id',
+    })
   return found
 }
 
@@ -67,7 +73,10 @@ function show(rows: readonly TransferRow[], output: Output, again: boolean): voi
 
 function describe(row: TransferRow): string {
   const { fileSize, bytesDone, status: state } = row
-  const done = state === 'completed' ? formatSize(fileSize ?? bytesDone) : `${formatSize(bytesDone)}${fileSize === null ? '' : ` of ${formatSize(fileSize)}`}`
+  const done =
+    state === 'completed'
+      ? formatSize(fileSize ?? bytesDone)
+      : `${formatSize(bytesDone)}${fileSize === null ? '' : ` of ${formatSize(fileSize)}`}`
   const direction = row.role === 'sender' ? 'to' : 'from'
   const entries = row.entryCount === null ? '' : `, ${formatCount(row.entryCount)} entries`
   const fault = row.error === null ? '' : `  ${shown(row.error.message)}`
