@@ -37,6 +37,37 @@ const EXIT_CLASSES: Readonly<Record<number, string>> = {
   143: 'interrupted',
 }
 
+/** What limits mean whose names say it all to a reader of the source. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  TAG_BYTES: 'Tag of a record.',
+  MAX_ENTRIES: 'Files, folders and links of one transfer.',
+  MAX_MANIFEST_BYTES: 'The entries of a manifest as they travel.',
+  MAX_NAME_BYTES: 'One component of a path.',
+  MAX_PATH_BYTES: 'Names from the root on, joined by `/`.',
+  MAX_LINK_TARGET_BYTES: 'Where a link leads.',
+  CHECKPOINT_BYTES: 'Written and not yet committed: then a checkpoint.',
+  CHECKPOINT_MS: 'The longest time from a write to its checkpoint.',
+  SYNC_BYTES: 'Committed and not yet synced: then a sync beside the transfer.',
+  SYNC_MS: 'The longest time from a checkpoint to its sync.',
+  HANDSHAKE_TIMEOUT_MS: 'From the connection to a confirmed session.',
+  MAX_UNCONFIRMED_CONNECTIONS: 'Connections that have not proved anything; for one more the oldest goes.',
+  DEFAULT_PORT: 'Where a sender listens.',
+  DEFAULT_WAIT_MS: 'How long a sender waits for its receiver.',
+  LEASE_TIMEOUT_MS: 'A lane that has chunks and hears of none for so long gives them back.',
+  STALE_STAGING_MS: 'Staging that nobody touched for so long is removed.',
+  CONNECT_TIMEOUT_MS: 'Name lookup and connecting together.',
+  FIRST_BACK_OFF_MS: 'First pause before connecting again.',
+  LONGEST_BACK_OFF_MS: 'Longest pause before connecting again.',
+  BURST_MS: 'What `--bwlimit` lets through at once.',
+  INTERVAL_MS: 'Between two progress events.',
+  BUSY_TIMEOUT_MS: 'How long a ledger that another process writes to is waited for.',
+  FIRST_RETRY_MS: 'First pause before a busy ledger is tried again.',
+  LAST_RETRY_MS: 'Longest pause before a busy ledger is tried again.',
+  PAUSE_MS: 'Between two tries at the lock of a transfer.',
+  GUARD_PAUSE_MS: 'Between two tries at the guard of that lock.',
+  WATCH_INTERVAL_MS: 'Between two looks of `status --watch`.',
+}
+
 /** A constant as it is written in a source. */
 export interface Constant {
   readonly name: string
@@ -77,25 +108,26 @@ function errorTable(): string {
 
 /** Limits that one side keeps for itself, outside of the protocol's own page, by folder. */
 function otherLimits(): string {
-  const isLimit = (name: string): boolean => /^(MAX|MIN|FEW)_|_(BYTES|MS|FILES|ENTRIES|ANSWERS)$/.test(name)
+  const isLimit = ({ name, comment }: Constant): boolean =>
+    name.endsWith('_MS') || (comment !== '' && /^(MAX|MIN|FEW)_|_BYTES$/.test(name))
   const folders = ['transfer', 'library', 'files', 'ledger', 'carriers', 'codecs', 'cli', 'guard']
   const parts = folders.map((folder) => {
-    const files = globSync(`src/${folder}/*.ts`, { cwd: root }).map((file) => file.replaceAll('\\', '/'))
+    const files = globSync(`src/${folder}/**/*.ts`, { cwd: root }).map((file) => file.replaceAll('\\', '/'))
     const table = limitTable(files.sort(), isLimit)
     return table === '' ? '' : `### src/${folder}\n\n${table}`
   })
   return parts.filter((part) => part !== '').join('\n\n')
 }
 
-function limitTable(files: readonly string[], wanted: (name: string) => boolean): string {
+function limitTable(files: readonly string[], wanted: (constant: Constant) => boolean): string {
   const rows = files.flatMap((file) =>
     readConstants(readFileSync(join(root, file), 'utf8'))
-      .filter(({ name }) => wanted(name))
+      .filter(wanted)
       .map(({ name, value, comment }) => [
         `\`${name}\``,
         formatValue(name, value),
         ...(files.length === 1 ? [] : [`\`${file.split('/').at(-1) ?? file}\``]),
-        comment,
+        comment === '' ? (MEANINGS[name] ?? '') : comment,
       ]),
   )
   if (rows.length === 0) return ''
@@ -123,11 +155,11 @@ function evaluate(expression: string, values: ReadonlyMap<string, number>): numb
     .replace('Number.MAX_SAFE_INTEGER', String(Number.MAX_SAFE_INTEGER))
     .replace(/[A-Z][A-Z0-9_]+/g, (name) => String(values.get(name) ?? name))
     .replace(/(?<=\d)_(?=\d)/g, '')
-  const terms = /^\(?[\d\s+*<().]+$/.test(text) ? text.replace(/[()]/g, '').split('<<') : []
+  const terms = /^\(?[\d\s+*<().]+$/.test(text) && !text.includes('**') ? text.replace(/[()]/g, '').split('<<') : []
   if (terms.length === 0 || terms.length > 2) return null
   const [base = Number.NaN, shift = 0] = terms.map(sum)
   const value = base * 2 ** shift
-  return Number.isFinite(value) ? value : null
+  return Number.isSafeInteger(value) ? value : null
 }
 
 function sum(text: string): number {
@@ -210,7 +242,8 @@ function wordOf(name: string): string {
 
 function conversationDiagram(): string {
   const lines = moves().map(({ state, by, words, next }) => `    ${state} --> ${next}: ${by} ${words.join(', ')}`)
-  const all = ['    [*] --> greeting', ...lines, '    closed --> [*]']
+  const end = ['    note right of closed: from every state, once both sides have said CLOSE']
+  const all = ['    [*] --> greeting', ...lines, '    ending --> closed: both CLOSE', '    closed --> [*]', ...end]
   return ['```mermaid', 'stateDiagram-v2', ...all, '```'].join('\n')
 }
 

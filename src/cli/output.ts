@@ -90,7 +90,7 @@ let waiting = ''
 
 /** Lines of one turn go out in one write: a tree of 12,000 files would pay for 12,000 otherwise. */
 function writeSoon(line: string): void {
-  if (waiting === '') setImmediate(flushEvents)
+  if (waiting === '') setImmediate(() => void flushEvents())
   waiting += line
 }
 

@@ -25,7 +25,7 @@ export function stopOnSignals(): SignalStop {
   })
   return {
     signal: stop.signal,
-    cause: (thrown) =>
+    cause: (thrown): unknown =>
       stop.signal.aborted && !(thrown instanceof SealiftError && thrown.exitCode >= 130) ? stop.signal.reason : thrown,
     release() {
       for (const { name, handler } of handlers) process.off(name, handler)

@@ -21,7 +21,9 @@ export function parseConnectAddress(text: string): ConnectAddress {
   const rest = match[3]
   if (rest === undefined) return { host, port: DEFAULT_PORT, token: null }
   // A port is all digits, and a token never is.
-  const [, portText, token] = /^(\d+)(?::(.*))?$/s.exec(rest) ?? [undefined, undefined, rest]
+  const withPort = /^(\d+)(?::(.*))?$/s.exec(rest)
+  const portText = withPort?.[1]
+  const token = withPort === null ? rest : withPort[2]
   const port = portText === undefined ? DEFAULT_PORT : parsePort(portText, 'the port')
   if (port === 0) throw new SealiftError('usage', 'nothing can be received from port 0', { hint: HINT })
   return { host, port, token: token === undefined || token.trim() === '' ? null : token }

@@ -90,14 +90,17 @@ export interface SyncItem {
 
 /**
  * Syncs files and folders one by one, {@link FEW_FILES} at once.
+ * @returns false where a folder may not be read, not even by its owner; then that one was not synced
  * @throws SealiftError `disk_fault`, …
  */
-export async function syncEach(fs: FileSystem, items: Iterable<SyncItem>): Promise<void> {
-  let batch: Promise<void>[] = []
+export async function syncEach(fs: FileSystem, items: Iterable<SyncItem>): Promise<boolean> {
+  let isComplete = true
+  let batch: Promise<boolean>[] = []
   let failed: { readonly error: unknown } | undefined
   const settle = async (): Promise<void> => {
     for (const result of await Promise.allSettled(batch)) {
       if (result.status === 'rejected') failed ??= { error: result.reason }
+      else isComplete &&= result.value
     }
     batch = []
   }
@@ -112,10 +115,12 @@ export async function syncEach(fs: FileSystem, items: Iterable<SyncItem>): Promi
   }
   await settle()
   if (failed !== undefined) throw diskFault(failed.error, 'cannot write out what was received')
+  return isComplete
 }
 
-async function syncOne(fs: FileSystem, item: SyncItem): Promise<void> {
-  const fd = openWhateverItsMode(fs, item)
+async function syncOne(fs: FileSystem, item: SyncItem): Promise<boolean> {
+  const fd = item.isFolder ? openFolder(fs, item) : openFile(fs, item.path())
+  if (fd === null) return false
   try {
     await new Promise<void>((resolve, reject) => {
       fs.fsync(fd, (error) => {
@@ -126,19 +131,29 @@ async function syncOne(fs: FileSystem, item: SyncItem): Promise<void> {
   } finally {
     fs.closeSync(fd)
   }
+  return true
 }
 
-/** Opens what may have its final permissions already, which can keep even its owner from reading it. */
-function openWhateverItsMode(fs: FileSystem, item: SyncItem): number {
-  const path = item.path()
-  // A folder's path may be `/proc/self/fd/<n>`, which is a link as such.
-  const flags = O_RDONLY | (item.isFolder ? O_DIRECTORY : O_NOFOLLOW)
+/** `null` where it may not be read: folders have their final permissions once they are published. */
+function openFolder(fs: FileSystem, item: SyncItem): number | null {
+  try {
+    // The path may be `/proc/self/fd/<n>`, which is a link as such.
+    return fs.openSync(item.path(), O_RDONLY | O_DIRECTORY)
+  } catch (error) {
+    if (errnoOf(error) === 'EACCES') return null
+    throw error
+  }
+}
+
+/** Opens a staged file, which may have its final permissions already; they can keep even its owner from reading it. */
+function openFile(fs: FileSystem, path: string): number {
+  const flags = O_RDONLY | O_NOFOLLOW
   try {
     return fs.openSync(path, flags)
   } catch (error) {
     if (errnoOf(error) !== 'EACCES') throw error
-    const mode = (item.isFolder ? fs.statSync(path) : fs.lstatSync(path)).mode & 0o777
-    fs.chmodSync(path, mode | 0o700)
+    const mode = fs.lstatSync(path).mode & 0o777
+    fs.chmodSync(path, mode | 0o400)
     const fd = fs.openSync(path, flags)
     fs.fchmodSync(fd, mode)
     return fd

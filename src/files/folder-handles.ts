@@ -90,8 +90,6 @@ export interface FolderHandlesOptions {
   readonly nameOf: (entry: number) => string
   /** Nothing of the tree is there yet, so that folders are made without looking first. */
   readonly fresh?: boolean
-  /** Folders may have lost their owner's permissions in an earlier process; they are given back. */
-  readonly reclaim?: boolean
 }
 
 /** The folders of one tree: each manifest's root stands directly in the anchor. */
@@ -101,7 +99,6 @@ export class FolderHandles {
   readonly #manifest: Manifest
   readonly #nameOf: (entry: number) => string
   readonly #fresh: boolean
-  readonly #reclaim: boolean
   /** Folder entry to descriptor, the longest unused first. */
   readonly #open = new Map<number, number>()
   /** 1 where the folder is known to be there. */
@@ -115,7 +112,6 @@ export class FolderHandles {
     this.#manifest = options.manifest
     this.#nameOf = options.nameOf
     this.#fresh = options.fresh ?? false
-    this.#reclaim = options.reclaim ?? false
     this.#present = new Uint8Array(options.manifest.count)
   }
 
@@ -156,14 +152,6 @@ export class FolderHandles {
     }
     const fd = fs.openSync(path, FOLDER_FLAGS)
     this.#present[folder] = 1
-    if (this.#reclaim) {
-      try {
-        if ((fs.fstatSync(fd).mode & 0o700) !== 0o700) fs.chmodSync(`/proc/self/fd/${fd}`, 0o700)
-      } catch (error) {
-        fs.closeSync(fd)
-        throw error
-      }
-    }
     return fd
   }
 
@@ -183,7 +171,6 @@ export class FolderHandles {
       const code = stats === undefined ? 'ENOENT' : 'ENOTDIR'
       throw Object.assign(new Error(`${code}: ${path}`), { code, syscall: 'lstat' })
     }
-    if (this.#reclaim && (stats.mode & 0o700) !== 0o700) fs.chmodSync(path, 0o700)
     this.#present[folder] = 1
     return path
   }

@@ -71,6 +71,10 @@ const ENTRY_FAULTS: Readonly<Record<string, ErrorCode>> = {
   EILSEQ: 'name_unusable',
 }
 
+/** Errors that say that a folder could not be made, or that somebody removed it or took its place. */
+const NOT_OURS = ['ENOENT', 'ENOTDIR', 'ELOOP']
+const OWNER_BITS = 0o700
+
 export class Publisher {
   /** Entries whose folder got a new name in it; -1 is the output folder. */
   readonly touchedFolders = new Set<number>()
@@ -83,6 +87,8 @@ export class Publisher {
   readonly #manifest: Manifest
   readonly #files: StagedFiles
   readonly #probe: (stage: Stage) => void
+  /** Names of published roots. */
+  readonly #rootNames = new Map<number, string>()
   /** Roots whose staging has its last form. */
   readonly #completed = new Set<number>()
   /** Entries whose name was found taken. */
@@ -102,7 +108,7 @@ export class Publisher {
       fs: options.fs,
       anchor: options.target,
       manifest: this.#manifest,
-      nameOf: (entry) => options.layout.nameIn(entry, (root) => root.savedAs),
+      nameOf: (entry) => options.layout.nameIn(entry, (root) => this.#rootNames.get(root.root) ?? root.savedAs),
     })
   }
 
@@ -154,7 +160,10 @@ export class Publisher {
     return this.#layout.policy === 'auto' || this.#layout.policy === 'rename'
   }
 
-  /** Folders that hold nothing, links, and last the folders' permissions and times, from the deepest up. */
+  /**
+   * Folders that hold nothing, links, and last the folders' permissions and times, from the deepest up. What their
+   * owner may do stays until they are published: a folder that may not be written can be neither moved nor synced.
+   */
   #completeFolders(root: RootSpan): void {
     const manifest = this.#manifest
     const { folders } = this.#files
@@ -168,14 +177,11 @@ export class Publisher {
         this.#makeStagedLink(entry, folders.path(entry, true))
       }
     }
-    for (let entry = root.end - 1; entry > root.root; entry--) {
+    for (let entry = root.end - 1; entry >= root.root; entry--) {
       if (manifest.kind(entry) !== KIND_FOLDER || !this.#layout.isReceived(entry)) continue
       this.#setFolder(entry, folders.folder(entry))
       this.#files.markChanged(entry)
     }
-    // The root must stay writable until it was moved.
-    this.#setFolder(root.root, folders.folder(root.root), 0o700)
-    this.#files.markChanged(root.root)
   }
 
   #makeStagedLink(entry: number, path: string): void {
@@ -188,10 +194,26 @@ export class Publisher {
     this.#files.markChanged(entry)
   }
 
-  #setFolder(entry: number, path: string, keepBits = 0): void {
+  /** Time and permissions of a folder, but for what {@link #restrictFolders} takes from its owner. */
+  #setFolder(entry: number, path: string): void {
     const time = writableTime(this.#manifest.mtimeNs(entry))
     this.#fs.utimesSync(path, time, time)
-    this.#fs.chmodSync(path, this.#layout.finalMode(entry) | keepBits)
+    this.#fs.chmodSync(path, this.#layout.finalMode(entry) | OWNER_BITS)
+  }
+
+  /** Takes from the owners of a published root's folders what they may not do, from the deepest up. */
+  #restrictFolders(root: RootSpan): void {
+    for (let entry = root.end - 1; entry >= root.root; entry--) {
+      if (this.#manifest.kind(entry) !== KIND_FOLDER || !this.#layout.isReceived(entry)) continue
+      const mode = this.#layout.finalMode(entry)
+      if ((mode & OWNER_BITS) === OWNER_BITS) continue
+      try {
+        this.#fs.chmodSync(this.folders.folder(entry), mode)
+      } catch (error) {
+        // A folder above it has its permissions from an earlier try, so this one has its own; or it is not ours.
+        if (!['EACCES', ...NOT_OURS].includes(errnoOf(error))) throw error
+      }
+    }
   }
 
   #prepareMerged(entry: number): Intent {
@@ -288,7 +310,6 @@ export class Publisher {
 
   #publishFolder({ entry, savedAs, ino }: Intent): Outcome {
     const fs = this.#fs
-    const staged = this.#files.folders.folder(entry)
     const from = `${this.#staging.path}/root-${entry}`
     if (fs.lstatSync(from, { bigint: true }).ino !== ino) {
       throw new SealiftError('target_gone', 'a folder in staging was replaced by something else')
@@ -313,9 +334,9 @@ export class Publisher {
       throw error
     }
     this.#probe('renamed')
-    // Only now, as a folder that may not be written cannot be moved. The handle names the folder wherever it is.
-    this.#setFolder(entry, this.#target.reach === 'descriptors' ? staged : final)
     this.#files.folders.close()
+    this.#rootNames.set(entry, savedAs)
+    this.#restrictFolders(this.#layout.rootOf(entry))
     return { outcome: 'published', savedAs }
   }
 
@@ -366,7 +387,8 @@ export class Publisher {
     this.touchedFolders.add(this.#manifest.parent(entry))
     if (kind === KIND_FOLDER) {
       if (!stats.isDirectory()) return false
-      this.#setFolder(entry, path)
+      this.#rootNames.set(entry, savedAs)
+      this.#restrictFolders(this.#layout.rootOf(entry))
       return true
     }
     if (!stats.isFile()) return false
@@ -380,7 +402,7 @@ export class Publisher {
     try {
       return `${this.folders.folder(this.#manifest.parent(entry))}/${lastName(savedAs)}`
     } catch (error) {
-      if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error))) return null
+      if (NOT_OURS.includes(errnoOf(error))) return null
       throw error
     }
   }
@@ -396,10 +418,11 @@ export class Publisher {
           this.#setFolder(folder, this.folders.folder(folder))
           this.touchedFolders.add(folder)
         } catch (error) {
-          // It could not be made, or somebody removed it or took its place: it is not ours to set.
-          if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error))) throw error
+          // The second is a folder inside one that was restricted before a crash.
+          if (![...NOT_OURS, 'EACCES'].includes(errnoOf(error))) throw error
         }
       }
+      this.#restrictFolders(root)
     } catch (error) {
       throw diskFault(error, `cannot finish ${escapeForDisplay(root.savedAs)}`)
     }

@@ -66,7 +66,6 @@ export class StagedFiles {
       manifest: options.layout.manifest,
       nameOf: (entry) => options.layout.nameIn(entry, (root) => `root-${root.root}`),
       fresh: !options.resumed,
-      reclaim: options.resumed,
     })
   }
 

@@ -36,6 +36,10 @@ const FIRST_PATHS = 8
 const TELL_TIMEOUT_MS = 3000
 const FIRST_BACK_OFF_MS = 100
 const LONGEST_BACK_OFF_MS = 5000
+/** Before the first session, a connection that is cut in its handshake is dialled again so often (PROTOCOL 1.9). */
+const MAX_CUT_HANDSHAKES = 3
+/** Sessions in a row that move nothing and still renew the patience: a path that lets no record through is no reason to go on for ever. */
+const MAX_IDLE_SESSIONS = 3
 
 /**
  * Fetches what a sender offers.
@@ -75,7 +79,10 @@ class DirectReceive {
   #conversation: ReceiverSession | null = null
   #wireBytes = 0
   #failed = 0
-  #lastProgressMs = 0
+  /** When patience began: at the last progress, or at the end of a session, whichever was later. */
+  #patientSinceMs = systemClock.nowMs()
+  #progressed = false
+  #idleSessions = 0
 
   constructor(
     address: ConnectAddress,
@@ -107,7 +114,7 @@ class DirectReceive {
       onEntry: (entry, status, savedAs) => this.#entry(entry, status, savedAs),
       onWarning: (code, message) => emit({ event: 'warning', code, message }),
       onProgress: (bytes, files) => {
-        this.#lastProgressMs = systemClock.nowMs()
+        this.#progressed = true
         this.#progress?.add(bytes, files)
       },
       onFault: (error) => this.#conversation?.fault(error),
@@ -162,25 +169,25 @@ class DirectReceive {
   async #untilDone(dialer: Dialer): Promise<TransferResult> {
     let backOffMs = FIRST_BACK_OFF_MS
     let hadSession = false
+    let cutHandshakes = 0
     for (;;) {
       this.#signal.throwIfAborted()
       let error: SealiftError
       try {
         const dialled = await dialer.connect(this.#signal)
         hadSession = true
-        backOffMs = FIRST_BACK_OFF_MS
-        this.#lastProgressMs = systemClock.nowMs()
         const outcome = await this.#session(dialled)
         if (outcome === null) return this.#result()
         error = outcome
+        if (this.#renewPatience()) backOffMs = FIRST_BACK_OFF_MS
       } catch (thrown) {
         this.#signal.throwIfAborted()
         error = toSealiftError(thrown)
-        if (!hadSession && !isCutHandshake(error)) throw this.#explain(error)
+        if (!hadSession && (!isCutHandshake(error) || ++cutHandshakes > MAX_CUT_HANDSHAKES)) throw this.#explain(error)
         if (!error.retryable) throw this.#explain(error)
       }
       const patienceMs = this.#reception.finished === null ? RECONNECT_TIMEOUT_MS : TELL_TIMEOUT_MS
-      if (!error.retryable || systemClock.nowMs() - this.#lastProgressMs > patienceMs) {
+      if (!error.retryable || systemClock.nowMs() - this.#patientSinceMs > patienceMs) {
         // All is saved; only the sender does not know, and it can ask again.
         if (this.#reception.finished !== null) return this.#result()
         throw this.#explain(error)
@@ -189,6 +196,19 @@ class DirectReceive {
       await delay(systemClock, backOffMs * (0.5 + Math.random()), this.#signal)
       backOffMs = Math.min(backOffMs * 2, LONGEST_BACK_OFF_MS)
     }
+  }
+
+  /**
+   * A session is over. Patience begins at its end and not at the last progress in it, since it takes 30 seconds of
+   * silence to see that a connection is dead.
+   * @returns whether anything had moved
+   */
+  #renewPatience(): boolean {
+    const progressed = this.#progressed
+    this.#progressed = false
+    this.#idleSessions = progressed ? 0 : this.#idleSessions + 1
+    if (this.#idleSessions <= MAX_IDLE_SESSIONS) this.#patientSinceMs = systemClock.nowMs()
+    return progressed
   }
 
   /** @returns `null` where all is done, else why the session ended */

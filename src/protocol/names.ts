@@ -67,6 +67,5 @@ export function escapeForDisplay(text: string): string {
   })
 }
 
-const UNSAFE_TO_SHOW =
-  // eslint-disable-next-line no-control-regex -- these are what must not reach a terminal
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff\\]|[\u{e0000}-\u{e0fff}]/gu
+/** Controls, formats (direction, zero width), lone surrogates, separators of lines, and what shows as nothing. */
+const UNSAFE_TO_SHOW = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\\]/gu

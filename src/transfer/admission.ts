@@ -37,15 +37,15 @@ export interface AdmissionOptions {
   readonly purpose: Purpose
   readonly role: Role
   readonly gate: TokenGate
-  findResumeKey(id: Uint8Array): Uint8Array | null
+  readonly findResumeKey: (id: Uint8Array) => Uint8Array | null
   /** Refuses by throwing, before the handshake; asked for every connection. */
   checkPeer?(peer: ByteStream['peer']): Promise<void>
   /** Makes the resume key durable, and with it the end of the token; the peer is told only after that. */
-  commit(secrets: SessionSecrets): Promise<void>
+  readonly commit: (secrets: SessionSecrets) => Promise<void>
   onRefused(peer: ByteStream['peer'], error: SealiftError, guess: { wrong: boolean; burned: boolean }): void
   onSession(session: Session, secrets: { suite: Suite; resumeId: Uint8Array }): void
   /** A fault of this side, such as a ledger that cannot be written: nothing can be admitted any more. */
-  onFault(error: SealiftError): void
+  readonly onFault: (error: SealiftError) => void
 }
 
 interface Unconfirmed {

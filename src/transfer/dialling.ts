@@ -24,15 +24,15 @@ export interface DialerOptions {
   readonly purpose: Purpose
   readonly role: Role
   /** Opens a connection. @throws SealiftError `connect_failed`, `host_unknown` */
-  dial(signal: AbortSignal): Promise<ByteStream>
+  readonly dial: (signal: AbortSignal) => Promise<ByteStream>
   /** The normalised token; `null` to come back by key only. Borrowed for the life of the dialer. */
   readonly token: Uint8Array | null
   /** Keys to offer, the newest first, as the ledger has them now. */
-  resumeKeys(): readonly ResumeCredential[]
+  readonly resumeKeys: () => readonly ResumeCredential[]
   /** Makes the key durable before the confirmation that creates it goes out. */
-  commit(pending: ResumeCredential, suite: Suite): Promise<void>
+  readonly commit: (pending: ResumeCredential, suite: Suite) => Promise<void>
   /** The peer confirmed too. */
-  confirmed(resumeId: Uint8Array, suite: Suite): Promise<void>
+  readonly confirmed: (resumeId: Uint8Array, suite: Suite) => Promise<void>
 }
 
 export interface DialledSession {

@@ -32,11 +32,11 @@ export interface IncomingOptions {
   readonly clock: Clock
   readonly probe: StageProbe
   /** A file came to an end that is not success; called once an entry. */
-  onFailed(entry: number, code: ErrorCode, message: string): void
+  readonly onFailed: (entry: number, code: ErrorCode, message: string) => void
   /** So much more is safe (negative where a file must come again). */
-  onProgress(bytes: number, files: number): void
+  readonly onProgress: (bytes: number, files: number) => void
   /** A fault that ends the session, and perhaps the transfer. */
-  onFault(error: SealiftError): void
+  readonly onFault: (error: SealiftError) => void
 }
 
 /** Bytes on their way to the disk, at most: more, and the sender is held back. */
@@ -67,7 +67,7 @@ export class Incoming {
   #syncing: Promise<void> | null = null
   #lastSyncMs: number
   #stopped = false
-  readonly #complete = Promise.withResolvers<void>()
+  readonly #complete = Promise.withResolvers<undefined>()
 
   constructor(options: IncomingOptions) {
     this.#options = options
@@ -86,7 +86,7 @@ export class Incoming {
   }
 
   /** Resolves when every entry is verified, skipped or failed. */
-  get complete(): Promise<void> {
+  get complete(): Promise<unknown> {
     return this.#complete.promise
   }
 
@@ -100,7 +100,7 @@ export class Incoming {
       else if (this.#manifest.sizeBytes(entry) === 0) this.#settleEmpty(entry)
       else this.#catchUp(entry)
     }
-    if (this.#unfinished === 0) this.#complete.resolve()
+    if (this.#unfinished === 0) this.#complete.resolve(undefined)
   }
 
   /** Whom to tell from now on; `null` while no session is up. */
@@ -308,7 +308,7 @@ export class Incoming {
 
   #ended(): void {
     this.#unfinished--
-    if (this.#unfinished === 0) this.#complete.resolve()
+    if (this.#unfinished === 0) this.#complete.resolve(undefined)
   }
 
   /** Runs a step for one entry: a fault of its name fails the entry, any other ends the session. */

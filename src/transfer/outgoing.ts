@@ -29,9 +29,9 @@ export interface OutgoingOptions {
   readonly reader: SourceReader
   readonly clock: Clock
   /** So much more (or less) is safe at the receiver. */
-  onProgress(bytes: number): void
+  readonly onProgress: (bytes: number) => void
   /** An entry was skipped or failed, as the receiver said or this side knows; called once an entry. */
-  onEnded(entry: number, state: EntryState, code: ErrorCode | null): void
+  readonly onEnded: (entry: number, state: EntryState, code: ErrorCode | null) => void
 }
 
 interface Read {
@@ -123,6 +123,20 @@ export class Outgoing {
     this.#options.onEnded(entry, state, code)
   }
 
+  /**
+   * Whether the receiver may say that all is done: every entry has come to an end, and what it says is published was
+   * acknowledged.
+   */
+  get isComplete(): boolean {
+    for (let entry = 0; entry < this.manifest.count; entry++) {
+      const state = this.state(entry)
+      if (!isLast(state)) return false
+      const [start, end] = [this.manifest.startOffset(entry), this.manifest.endOffsetOf(entry)]
+      if (state === ENTRY_PUBLISHED && !this.safeRanges.contains(start, end)) return false
+    }
+    return true
+  }
+
   /** A session is ready to take chunks: what is missing there becomes wanted. */
   attach(safe: RangeSet, announcer: Announcer): void {
     this.#announcer = announcer
@@ -155,8 +169,8 @@ export class Outgoing {
   }
 
   /** The session is over; nothing is said until the next one. */
-  detach(): void {
-    this.#announcer = null
+  detach(announcer: Announcer): void {
+    if (this.#announcer === announcer) this.#announcer = null
   }
 
   /** The receiver committed these. */
@@ -189,19 +203,25 @@ export class Outgoing {
     const buffers = [new Uint8Array(MAX_CHUNK_BYTES), new Uint8Array(MAX_CHUNK_BYTES)] as const
     let turn = 0
     let next: Read | null = null
-    for (;;) {
-      const room = await lane.capacity(signal)
-      next ??= this.#read(lane, room, buffers[turn] as Uint8Array)
-      if (next === null) {
-        await this.#changed(signal)
-        continue
+    try {
+      for (;;) {
+        const room = await lane.capacity(signal)
+        next ??= this.#read(lane, room, buffers[turn] as Uint8Array)
+        if (next === null) {
+          await this.#changed(signal)
+          continue
+        }
+        const outcome = await next.outcome
+        signal.throwIfAborted()
+        const current = next
+        turn = 1 - turn
+        // The next read is under way in the pool while this chunk is sealed here.
+        next = this.#read(lane, room, buffers[turn] as Uint8Array)
+        await this.#deliver(lane, current, outcome, signal)
       }
-      const outcome = await next.outcome
-      const current = next
-      turn = 1 - turn
-      // The next read is under way in the pool while this chunk is sealed here.
-      next = this.#read(lane, room, buffers[turn] as Uint8Array)
-      await this.#deliver(lane, current, outcome, signal)
+    } finally {
+      // Only here is it certain that nothing more is leased for this lane: a new session may have begun meanwhile.
+      this.scheduler.release(lane)
     }
   }
 

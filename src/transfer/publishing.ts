@@ -25,11 +25,11 @@ export interface PublishingOptions {
   readonly writer: TreeWriter
   readonly probe: StageProbe
   /** Makes all that is staged durable. */
-  sync(): Promise<void>
+  readonly sync: () => Promise<void>
   /** A new root, or an entry that was merged, has its final name, a path from the output folder on. */
-  onPublished(unit: number, savedAs: string): void
-  onSkipped(entry: number): void
-  onFailed(entry: number, code: ErrorCode, message: string): void
+  readonly onPublished: (unit: number, savedAs: string) => void
+  readonly onSkipped: (entry: number) => void
+  readonly onFailed: (entry: number, code: ErrorCode, message: string) => void
 }
 
 /** A name that is taken again and again is somebody racing us. */

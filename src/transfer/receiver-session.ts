@@ -194,8 +194,8 @@ export class ReceiverSession {
     this.#probe('accepted')
     accepted.incoming.tell(this.#teller())
     accepted.incoming.begin()
-    await Promise.race([accepted.incoming.complete, this.#session.end])
-    if (this.#session.isOver) return
+    const ended = this.#session.end.then(() => true)
+    if (await Promise.race([accepted.incoming.complete.then(() => false), ended])) return
     const done = await accepted.finish()
     await this.#sendStates(accepted)
     this.#saidDone = true

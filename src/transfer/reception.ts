@@ -18,7 +18,7 @@ import { PORTABLE_NAMES, probeNameRules } from '../files/name-rules.ts'
 import { setAsideStaging } from '../files/staging.ts'
 import { surveyTarget, type Survey } from '../files/target-survey.ts'
 import { TreeWriter } from '../files/tree-writer.ts'
-import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
+import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
 import type { TransferLock } from '../ledger/transfer-lock.ts'
@@ -34,7 +34,7 @@ import { entriesOf, publishAll, type PublishingOptions, recoverPublishing } from
 import type { AcceptedTransfer, IncomingFiles, Reception } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
 import { stateRuns } from './state-runs.ts'
-import { adoptEntries } from './takeover.ts'
+import { adoptEntries, dropWhatIsGone } from './takeover.ts'
 
 /** What a person is asked about. */
 export interface OfferToDecide {
@@ -65,13 +65,13 @@ export interface ReceptionOptions {
   /** Whether `onEntry` wants to hear of each file that was saved. */
   readonly reportsFiles: boolean
   /** Asks the user. @returns the policy to go by @throws SealiftError `declined` */
-  decide(question: OfferToDecide, signal: AbortSignal): Promise<ConflictPolicy>
+  readonly decide: (question: OfferToDecide, signal: AbortSignal) => Promise<ConflictPolicy>
   /** The transfer is known, now or after a restart. */
-  onTransfer(started: StartedTransfer): void
-  onEntry(entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null): void
-  onWarning(code: ErrorCode, message: string): void
-  onProgress(bytes: number, files: number): void
-  onFault(error: SealiftError): void
+  readonly onTransfer: (started: StartedTransfer) => void
+  readonly onEntry: (entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null) => void
+  readonly onWarning: (code: ErrorCode, message: string) => void
+  readonly onProgress: (bytes: number, files: number) => void
+  readonly onFault: (error: SealiftError) => void
 }
 
 /** What is known of a transfer once it is accepted. */
@@ -143,10 +143,12 @@ export class DirectReception implements Reception {
     const { ledger } = this.#options
     const row = await ledger.resumeKeys.findById(resumeId, 'receiver')
     row?.resumeKey.fill(0)
-    this.#resume = { id: resumeId, key: row?.transfer ?? null }
-    const transfer = row?.transfer == null ? null : await ledger.transfers.get(row.transfer)
-    const knows = transfer?.checksum != null && (await ledger.manifests.has(transfer.key))
-    this.#known = knows ? { transferId: transfer.id, digest: transfer.checksum as string } : null
+    const key = row?.transfer ?? null
+    this.#resume = { id: resumeId, key }
+    this.#known = null
+    const transfer = key === null ? null : await ledger.transfers.get(key)
+    if (transfer === null || transfer.checksum === null || !(await ledger.manifests.has(transfer.key))) return
+    this.#known = { transferId: transfer.id, digest: transfer.checksum }
   }
 
   async offered(offer: Offer): Promise<void> {
@@ -278,7 +280,7 @@ export class DirectReception implements Reception {
         const plan = row.plan as ReceivePlan
         const writer = TreeWriter.open({ outputDir, transferId: row.id, manifest, plan })
         const progress = await ledger.openProgress(row.key, manifest.count)
-        dropWhatIsGone(manifest, progress, writer)
+        dropWhatIsGone({ manifest, progress, writer })
         adoptEntries({ manifest, progress, writer }, current)
         await current.progress.checkpoint()
         writer.remove()
@@ -326,7 +328,7 @@ export class DirectReception implements Reception {
     }
     if (resumed) {
       await recoverPublishing(this.#publishing(key, manifest, plan, progress, writer, () => Promise.resolve()))
-      dropWhatIsGone(manifest, progress, writer)
+      dropWhatIsGone({ manifest, progress, writer })
     }
     const incoming = new Incoming({
       manifest,
@@ -454,34 +456,6 @@ export class DirectReception implements Reception {
     }
     this.#lock?.release()
     this.#lock = null
-  }
-}
-
-/** Ranges whose staged bytes are missing or short are dropped, and their entries begin again (PROTOCOL 3.4). */
-function dropWhatIsGone(manifest: Manifest, progress: LedgerProgress, writer: TreeWriter): void {
-  const { ranges, states } = progress
-  const safe = ranges.all()
-  for (let entry = 0; entry < manifest.count; entry++) {
-    const state = states.get(entry)
-    if (
-      manifest.kind(entry) !== KIND_FILE ||
-      state === ENTRY_PUBLISHED ||
-      state === ENTRY_SKIPPED ||
-      state === ENTRY_FAILED
-    ) {
-      // Folders and links are made again from the manifest alone.
-      if (state === ENTRY_VERIFIED && manifest.kind(entry) !== KIND_FILE) states.set(entry, ENTRY_PENDING)
-      continue
-    }
-    const start = manifest.startOffset(entry)
-    const end = manifest.endOffsetOf(entry)
-    if (state === ENTRY_PENDING && !safe.intersects(start, end)) continue
-    const staged = writer.stagedSize(entry)
-    if (staged < end - start || (state === ENTRY_VERIFIED && !safe.contains(start, end))) {
-      ranges.drop(start + Math.max(0, staged), end)
-      if (staged <= 0) ranges.drop(start, end)
-      states.set(entry, ENTRY_PENDING, null)
-    }
   }
 }
 

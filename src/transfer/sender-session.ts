@@ -11,7 +11,7 @@ import { encodeManifestPages } from '../protocol/manifest-pages.ts'
 import type { Done, Hello, Message, Offer } from '../protocol/messages.ts'
 import { decodeRangePage, RangeSet } from '../protocol/ranges.ts'
 import type { Clock } from './clock.ts'
-import type { Outgoing } from './outgoing.ts'
+import type { Announcer, Outgoing } from './outgoing.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
 import { StreamLane } from './stream-lane.ts'
@@ -25,11 +25,11 @@ export interface SenderSessionOptions {
   readonly compressionLevel: number | null
   readonly probe: StageProbe
   /** The receiver said who it is. */
-  onHello(hello: Hello): void
+  readonly onHello: (hello: Hello) => void
   /** The receiver accepted, and this much is safe there already. */
-  onAccepted(epoch: number): void
+  readonly onAccepted: (epoch: number) => void
   /** The receiver says that all is durable; resolves when this side has noted it. */
-  onDone(done: Done): Promise<void>
+  readonly onDone: (done: Done) => Promise<void>
 }
 
 /** How a session went: all done, refused for good, or over before that. */
@@ -62,6 +62,10 @@ export class SenderSession {
   #epoch = 0
   #safe = new RangeSet()
   #lane: StreamLane | null = null
+  readonly #announcer: Announcer = {
+    digests: (digests) => this.#sendSoon({ type: 'digests', digests }),
+    failed: (entry, code) => this.#sendSoon({ type: 'entryFailed', entry, code: new SealiftError(code, '').wireCode }),
+  }
 
   constructor(options: SenderSessionOptions) {
     this.#options = options
@@ -74,7 +78,7 @@ export class SenderSession {
     this.#session.listen((message) => this.#take(message))
     const end = await this.#session.end
     this.#stop.abort(new SealiftError('connection_lost', 'the session is over'))
-    this.#outgoing.detach()
+    this.#outgoing.detach(this.#announcer)
     if (this.#lane !== null) this.#outgoing.scheduler.release(this.#lane)
     if (this.#outcome !== null) return this.#outcome
     if (end.error !== null) return { kind: 'broken', error: end.error }
@@ -166,11 +170,7 @@ export class SenderSession {
       compressionLevel,
     })
     this.#lane = lane
-    this.#outgoing.attach(this.#safe, {
-      digests: (digests) => this.#sendSoon({ type: 'digests', digests }),
-      failed: (entry, code) =>
-        this.#sendSoon({ type: 'entryFailed', entry, code: new SealiftError(code, '').wireCode }),
-    })
+    this.#outgoing.attach(this.#safe, this.#announcer)
     onAccepted(this.#epoch)
     this.#options.probe('accepted')
     void this.#receipts(lane)
@@ -199,6 +199,9 @@ export class SenderSession {
   }
 
   async #done(done: Done): Promise<void> {
+    // "Done" on the sender's screen is a promise, and it is not the receiver's to make alone.
+    if (!this.#outgoing.isComplete)
+      throw new SealiftError('protocol_violation', 'the receiver says that it has what it has not')
     await this.#options.onDone(done)
     this.#options.probe('done')
     this.#outcome = { kind: 'done' }

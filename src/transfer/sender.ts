@@ -23,11 +23,11 @@ export interface SenderOptions {
   readonly compressionLevel: number | null
   readonly waitMs: number
   readonly probe: StageProbe
-  onHello(session: Session, hello: Hello): void
-  onAccepted(): void
+  readonly onHello: (session: Session, hello: Hello) => void
+  readonly onAccepted: () => void
   /** The receiver has everything, durable; resolves when the ledger knows. */
-  onDone(done: Done): Promise<void>
-  onWarning(code: ErrorCode, message: string): void
+  readonly onDone: (done: Done) => Promise<void>
+  readonly onWarning: (code: ErrorCode, message: string) => void
 }
 
 export class Sender {
@@ -58,8 +58,9 @@ export class Sender {
 
   /** Takes a confirmed session; an older one makes room for it. Never rejects. */
   async join(session: Session): Promise<void> {
-    if (this.#stopped !== null) {
-      await session.close(this.#stopped.wireCode)
+    const stopped = this.#stopped
+    if (stopped !== null) {
+      await session.close(stopped.wireCode)
       return
     }
     const older = this.#current
@@ -82,17 +83,23 @@ export class Sender {
       },
     })
     this.#current = { session, conversation }
-    if (older !== null) await older.conversation.stop(new SealiftError('replaced', 'a newer session took over'))
+    void older?.conversation.stop(new SealiftError('replaced', 'a newer session took over'))
     const outcome = await conversation.run()
     this.#wireBytes += session.wireBytes
-    if (this.#current.session !== session) return
-    this.#current = null
+    if (!this.#leave(session)) return
     if (this.#done !== null) this.#end.resolve(this.#done)
     else if (outcome.kind === 'refused') this.#end.reject(outcome.error)
     else if (outcome.kind === 'broken' && this.#stopped === null) {
       this.#options.onWarning(outcome.error.code, `${outcome.error.message}; waiting for it to come back`)
       this.#wait()
     }
+  }
+
+  /** @returns whether the session was the current one until now */
+  #leave(session: Session): boolean {
+    if (this.#current?.session !== session) return false
+    this.#current = null
+    return true
   }
 
   #wait(): void {

@@ -237,7 +237,7 @@ export class Session implements InboxReader {
         this.#busy = false
         this.#lastReceivedMs = this.#clock.nowMs()
         if (this.arrived()) this.#stream.resume()
-        if (this.#streamEnd !== null && !this.#busy) this.#endOfStream(this.#streamEnd.error)
+        this.#endWhenRead()
       },
       (error: unknown) => {
         this.#busy = false
@@ -248,10 +248,12 @@ export class Session implements InboxReader {
 
   ended(error: SealiftError | null): void {
     this.#streamEnd = { error }
-    if (!this.#busy) this.#endOfStream(error)
+    this.#endWhenRead()
   }
 
-  #endOfStream(error: SealiftError | null): void {
+  #endWhenRead(): void {
+    if (this.#streamEnd === null || this.#busy) return
+    const { error } = this.#streamEnd
     // An end without the final record is truncation, whoever caused it (PROTOCOL 2.1).
     this.#finish({
       code: null,

@@ -1,10 +1,10 @@
 /**
- * Moves what one transfer has staged to the transfer that replaces it (PROTOCOL 3.1): files whose path, size and time
- * are the same, also those of which only a part is there.
+ * Takes up what an earlier process, or an earlier transfer, has left in staging: what is there is kept, what the ledger
+ * believes and staging does not have is dropped (PROTOCOL 3.1, 3.4).
  */
 
 import type { TreeWriter } from '../files/tree-writer.ts'
-import { ENTRY_PENDING, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
+import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 
@@ -15,7 +15,10 @@ export interface StagedTransfer {
   readonly writer: TreeWriter
 }
 
-/** Adopts all that fits. Afterwards the older transfer's staging holds only what is of no use. */
+/**
+ * Moves to a transfer what the one that it replaces has staged: files whose path, size and time are the same, also
+ * those of which only a part is there. Afterwards the older transfer's staging holds only what is of no use.
+ */
 export function adoptEntries(older: StagedTransfer, newer: StagedTransfer): void {
   const byPath = new Map<string, number>()
   for (let entry = 0; entry < older.manifest.count; entry++) {
@@ -42,4 +45,32 @@ export function adoptEntries(older: StagedTransfer, newer: StagedTransfer): void
 
 function isSameFile(a: Manifest, entryA: number, b: Manifest, entryB: number): boolean {
   return a.sizeBytes(entryA) === b.sizeBytes(entryB) && a.mtimeNs(entryA) === b.mtimeNs(entryB)
+}
+
+/** Ranges whose staged bytes are missing or short are dropped, and their entries begin again (PROTOCOL 3.4). */
+export function dropWhatIsGone({ manifest, progress, writer }: StagedTransfer): void {
+  const { ranges, states } = progress
+  const safe = ranges.all()
+  for (let entry = 0; entry < manifest.count; entry++) {
+    const state = states.get(entry)
+    if (
+      manifest.kind(entry) !== KIND_FILE ||
+      state === ENTRY_PUBLISHED ||
+      state === ENTRY_SKIPPED ||
+      state === ENTRY_FAILED
+    ) {
+      // Folders and links are made again from the manifest alone.
+      if (state === ENTRY_VERIFIED && manifest.kind(entry) !== KIND_FILE) states.set(entry, ENTRY_PENDING)
+      continue
+    }
+    const start = manifest.startOffset(entry)
+    const end = manifest.endOffsetOf(entry)
+    if (state === ENTRY_PENDING && !safe.intersects(start, end)) continue
+    const staged = writer.stagedSize(entry)
+    if (staged < end - start || (state === ENTRY_VERIFIED && !safe.contains(start, end))) {
+      ranges.drop(start + Math.max(0, staged), end)
+      if (staged <= 0) ranges.drop(start, end)
+      states.set(entry, ENTRY_PENDING, null)
+    }
+  }
 }

@@ -7,9 +7,9 @@ import { clearInterval, setInterval } from 'node:timers'
 import { vi } from 'vitest'
 
 /** Nothing moved for so many turns of the watch: idle. */
-const IDLE_TURNS = 4
+const IDLE_TURNS = 3
 const TURN_MS = 4
-const LEAP_MS = 400
+const LEAP_MS = 1000
 const CREEP_MS = 1
 
 export interface IdleClock {

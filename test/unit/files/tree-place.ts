@@ -28,8 +28,21 @@ export type Tree = Readonly<Record<string, Node>>
 /** An empty folder that is removed after the test, with whatever permissions are in it. */
 export function makePlace(): string {
   const place = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), 'sealift-writing-')))
-  onTestFinished(() => fs.rmSync(place, { recursive: true, force: true }))
+  onTestFinished(() => {
+    loosen(place)
+    fs.rmSync(place, { recursive: true, force: true })
+  })
   return place
+}
+
+/** Lets this user read and remove everything below a folder. */
+export function loosen(folder: string): void {
+  if (!fs.existsSync(folder)) return
+  fs.chmodSync(folder, 0o700)
+  for (const item of fs.readdirSync(folder, { withFileTypes: true })) {
+    if (item.isDirectory()) loosen(join(folder, item.name))
+    else if (item.isFile()) fs.chmodSync(join(folder, item.name), 0o600)
+  }
 }
 
 const encoder = new TextEncoder()

@@ -6,7 +6,7 @@ import { nodeFileSystem } from '../../../src/files/file-system.ts'
 import { TreeWriter } from '../../../src/files/tree-writer.ts'
 import { KIND_FILE, Manifest } from '../../../src/protocol/manifest.ts'
 import type { Tree } from './tree-place.ts'
-import { contentsOf, lookAt, makePlace, manifestOf, MTIME_NS, planFor, plant, receive, TRANSFER_ID } from './tree-place.ts'
+import { contentsOf, lookAt, loosen, makePlace, manifestOf, MTIME_NS, planFor, plant, receive, TRANSFER_ID } from './tree-place.ts'
 
 const EARLIER = MTIME_NS - 60_000_000_000n
 const TREE: Tree = {
@@ -228,6 +228,8 @@ describe('permissions', () => {
     await receive(place, { tree: { folder: { inner }, mode }, 'root.txt': { text: 'r', mode } }, { umask: 0o022 })
     for (const path of ['tree', 'tree/inner', 'tree/inner/file', 'tree/inner/folder', 'root.txt']) {
       expect(fs.lstatSync(join(place, path)).mode & 0o7777, path).toBe(mode & 0o755)
+      // Not for root, everybody else may look into what is above only then.
+      fs.chmodSync(join(place, path), 0o700)
     }
     expect(lookAt(place)).toMatchObject({ 'tree/inner/folder/f': 'y' })
   })
@@ -302,6 +304,7 @@ describe('staged bytes', () => {
     expect(second.publish(intent as NonNullable<typeof intent>)).toEqual({ outcome: 'published', savedAs: 'tree' })
     second.remove()
     expect(fs.lstatSync(join(place, 'tree/small')).mode & 0o777).toBe(0)
+    loosen(place)
     expect(lookAt(place)).toEqual({ tree: '/', 'tree/big': 'abcdef', 'tree/small': 'XYZ' })
   })
 
