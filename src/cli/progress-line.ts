@@ -55,7 +55,7 @@ function timeLeft({ bytesDone, bytesTotal, bytesPerSecond }: ProgressEvent): str
 }
 
 /** `42 s`, `3 min 5 s`, `2 h 10 min`. */
-export function formatDuration(seconds: number): string {
+function formatDuration(seconds: number): string {
   const whole = Math.max(1, Math.round(seconds))
   if (whole < 60) return `${String(whole)} s`
   if (whole < 3600) return `${String(Math.floor(whole / 60))} min ${String(whole % 60)} s`

@@ -8,7 +8,7 @@
 
 export class FrameError extends Error {}
 
-export const FRAME_HEADER_BYTES = 16
+const FRAME_HEADER_BYTES = 16
 
 const FORMAT_VERSION = 2
 const LZ4_VERSION = 1

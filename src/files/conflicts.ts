@@ -21,15 +21,15 @@ export const FATE_RECEIVE = 0
 /** It is received and replaces a regular file. */
 export const FATE_REPLACE = 1
 /** Skipped: it is there, the same. */
-export const FATE_UNCHANGED = 2
+const FATE_UNCHANGED = 2
 /** Skipped: what is there stays. */
-export const FATE_EXISTS = 3
+const FATE_EXISTS = 3
 /** Skipped: what is there is newer, or as new. */
-export const FATE_NEWER = 4
+const FATE_NEWER = 4
 /** Failed, `entry_in_the_way`. */
-export const FATE_IN_THE_WAY = 5
+const FATE_IN_THE_WAY = 5
 /** Failed, `name_unusable`. */
-export const FATE_NAME = 6
+const FATE_NAME = 6
 
 export interface RootPlan {
   /** Entry index of the root. */

@@ -7,7 +7,7 @@
 
 import type { ErrorCode } from '../protocol/errors.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { KIND_FOLDER, KIND_LINK } from '../protocol/manifest.ts'
+import { KIND_FOLDER } from '../protocol/manifest.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import { diskFault, errnoOf } from './disk-faults.ts'
@@ -16,6 +16,7 @@ import { writableTime } from './file-times.ts'
 import { placeFile } from './file-placing.ts'
 import type { Anchor } from './folder-handles.ts'
 import { checkAnchor, FolderHandles } from './folder-handles.ts'
+import { completeMerged, completeStaged, NOT_OURS, restrictFolders } from './folder-completion.ts'
 import { nextFreeName } from './free-names.ts'
 import type { ReceiveLayout, RootSpan } from './receive-layout.ts'
 import type { StagedFiles } from './staged-files.ts'
@@ -70,10 +71,6 @@ const ENTRY_FAULTS: Readonly<Record<string, ErrorCode>> = {
   EINVAL: 'name_unusable',
   EILSEQ: 'name_unusable',
 }
-
-/** Errors that say that a folder could not be made, or that somebody removed it or took its place. */
-const NOT_OURS = ['ENOENT', 'ENOTDIR', 'ELOOP']
-const OWNER_BITS = 0o700
 
 export class Publisher {
   /** Entries whose folder got a new name in it; -1 is the output folder. */
@@ -137,7 +134,7 @@ export class Publisher {
   #prepareNew(root: RootSpan): Intent {
     const { root: entry } = root
     if (!this.#completed.has(entry)) {
-      if (this.#manifest.kind(entry) === KIND_FOLDER) this.#completeFolders(root)
+      if (this.#manifest.kind(entry) === KIND_FOLDER) completeStaged(this.#fs, this.#layout, this.#files, root)
       this.#completed.add(entry)
       this.#probe('staged')
     }
@@ -158,62 +155,6 @@ export class Publisher {
 
   #keepsBoth(): boolean {
     return this.#layout.policy === 'auto' || this.#layout.policy === 'rename'
-  }
-
-  /**
-   * Folders that hold nothing, links, and last the folders' permissions and times, from the deepest up. What their
-   * owner may do stays until they are published: a folder that may not be written can be neither moved nor synced.
-   */
-  #completeFolders(root: RootSpan): void {
-    const manifest = this.#manifest
-    const { folders } = this.#files
-    for (let entry = root.root; entry < root.end; entry++) {
-      if (!this.#layout.isReceived(entry)) continue
-      const kind = manifest.kind(entry)
-      if (kind === KIND_FOLDER && !folders.isPresent(entry)) {
-        folders.folder(entry, true)
-        this.#files.markChanged(entry)
-      } else if (kind === KIND_LINK) {
-        this.#makeStagedLink(entry, folders.path(entry, true))
-      }
-    }
-    for (let entry = root.end - 1; entry >= root.root; entry--) {
-      if (manifest.kind(entry) !== KIND_FOLDER || !this.#layout.isReceived(entry)) continue
-      this.#setFolder(entry, folders.folder(entry))
-      this.#files.markChanged(entry)
-    }
-  }
-
-  #makeStagedLink(entry: number, path: string): void {
-    const fs = this.#fs
-    const target = this.#manifest.target(entry)
-    if (fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined) fs.unlinkSync(path)
-    fs.symlinkSync(target, path)
-    const time = writableTime(this.#manifest.mtimeNs(entry))
-    fs.lutimesSync(path, time, time)
-    this.#files.markChanged(entry)
-  }
-
-  /** Time and permissions of a folder, but for what {@link #restrictFolders} takes from its owner. */
-  #setFolder(entry: number, path: string): void {
-    const time = writableTime(this.#manifest.mtimeNs(entry))
-    this.#fs.utimesSync(path, time, time)
-    this.#fs.chmodSync(path, this.#layout.finalMode(entry) | OWNER_BITS)
-  }
-
-  /** Takes from the owners of a published root's folders what they may not do, from the deepest up. */
-  #restrictFolders(root: RootSpan): void {
-    for (let entry = root.end - 1; entry >= root.root; entry--) {
-      if (this.#manifest.kind(entry) !== KIND_FOLDER || !this.#layout.isReceived(entry)) continue
-      const mode = this.#layout.finalMode(entry)
-      if ((mode & OWNER_BITS) === OWNER_BITS) continue
-      try {
-        this.#fs.chmodSync(this.folders.folder(entry), mode)
-      } catch (error) {
-        // A folder above it has its permissions from an earlier try, so this one has its own; or it is not ours.
-        if (!['EACCES', ...NOT_OURS].includes(errnoOf(error))) throw error
-      }
-    }
   }
 
   #prepareMerged(entry: number): Intent {
@@ -336,7 +277,7 @@ export class Publisher {
     this.#probe('renamed')
     this.#files.folders.close()
     this.#rootNames.set(entry, savedAs)
-    this.#restrictFolders(this.#layout.rootOf(entry))
+    restrictFolders(this.#fs, this.#layout, this.folders, this.#layout.rootOf(entry))
     return { outcome: 'published', savedAs }
   }
 
@@ -388,7 +329,7 @@ export class Publisher {
     if (kind === KIND_FOLDER) {
       if (!stats.isDirectory()) return false
       this.#rootNames.set(entry, savedAs)
-      this.#restrictFolders(this.#layout.rootOf(entry))
+      restrictFolders(this.#fs, this.#layout, this.folders, this.#layout.rootOf(entry))
       return true
     }
     if (!stats.isFile()) return false
@@ -412,17 +353,9 @@ export class Publisher {
     const root = this.#layout.rootOf(entry)
     if (root.layout === 'new') return
     try {
-      for (let folder = root.end - 1; folder >= root.root; folder--) {
-        if (this.#manifest.kind(folder) !== KIND_FOLDER || !this.#layout.isReceived(folder)) continue
-        try {
-          this.#setFolder(folder, this.folders.folder(folder))
-          this.touchedFolders.add(folder)
-        } catch (error) {
-          // The second is a folder inside one that was restricted before a crash.
-          if (![...NOT_OURS, 'EACCES'].includes(errnoOf(error))) throw error
-        }
-      }
-      this.#restrictFolders(root)
+      const set = completeMerged(this.#fs, this.#layout, this.folders, root)
+      for (const folder of set) this.touchedFolders.add(folder)
+      restrictFolders(this.#fs, this.#layout, this.folders, root)
     } catch (error) {
       throw diskFault(error, `cannot finish ${escapeForDisplay(root.savedAs)}`)
     }

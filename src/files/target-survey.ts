@@ -25,7 +25,7 @@ export const FOUND_NEWER = 3
 /** Something else than what comes: a folder for a file, a link for a folder, a link that leads elsewhere, … */
 export const FOUND_OTHER = 4
 /** A folder above it is in the way, so that it could not be there. */
-export const FOUND_BLOCKED = 5
+const FOUND_BLOCKED = 5
 
 /** Longest path that a system call takes. */
 const SYSTEM_PATH_BYTES = 4096

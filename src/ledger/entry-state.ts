@@ -12,8 +12,7 @@ export const ENTRY_PENDING = 0
 export const ENTRY_STAGED = 1
 /** Staged, and its SHA-256 is that of the source. */
 export const ENTRY_VERIFIED = 2
-/** On its way to its final name; its publish intent is committed. */
-export const ENTRY_PUBLISHING = 3
+// 3 is left out: an entry on its way to its final name has a row among the publish intents.
 /** Under its final name. */
 export const ENTRY_PUBLISHED = 4
 /** Left out, by the conflict policy or by the user. */
@@ -24,9 +23,9 @@ export const ENTRY_FAILED = 6
 export type EntryState = 0 | 1 | 2 | 3 | 4 | 5 | 6
 
 /** Entries of one page of the ledger. */
-export const ENTRIES_PER_PAGE = 1024
+const ENTRIES_PER_PAGE = 1024
 /** Bytes of a SHA-256. */
-export const DIGEST_BYTES = 32
+const DIGEST_BYTES = 32
 
 const STATE_COUNT = 7
 

@@ -11,7 +11,7 @@ export interface LanAddress {
 }
 
 /** The first address that others on the network reach: IPv4 before IPv6, none that is loopback or link-local. */
-export function findLanAddress(): LanAddress | null {
+function findLanAddress(): LanAddress | null {
   const found = Object.entries(networkInterfaces()).flatMap(([interfaceName, addresses]) =>
     (addresses ?? [])
       .filter(({ internal, address }) => !internal && !address.startsWith('169.254.') && !address.startsWith('fe80:'))
@@ -22,7 +22,7 @@ export function findLanAddress(): LanAddress | null {
 }
 
 /** The lines that work without Tailscale; every hint about where to listen shows all three. */
-export function listenHint(): string {
+function listenHint(): string {
   const lan = findLanAddress()
   return [
     `--lan               listen on the local network${lan === null ? '' : ` (${lan.address}, ${lan.interfaceName})`}`,

@@ -48,8 +48,10 @@ export class Incoming {
   readonly #writer: TreeWriter
   readonly #digests: FrontierDigests
   readonly #ledger: LedgerProgress
+  /** Committed to the ledger. */
+  readonly #safe = new RangeSet()
   /** Safe, or written, or being written: what comes again of it is dropped. */
-  readonly #received: RangeSet
+  readonly #received = new RangeSet()
   /** Written, waiting for a checkpoint. */
   #written = new RangeSet()
   readonly #expected = new Map<number, Uint8Array>()
@@ -80,9 +82,20 @@ export class Incoming {
       onFailed: (entry) => this.#mismatch(entry),
     })
     this.#ledger = options.ledger
-    this.#received = options.ledger.ranges.all()
+    this.takeStock()
     this.#lastSyncMs = options.clock.nowMs()
     this.#complete.promise.catch(() => undefined)
+  }
+
+  /** Counts what is in the ledger as safe; to be called again where something else put bytes there, before chunks come. */
+  takeStock(): void {
+    this.#safe.addAll(this.#ledger.ranges.all())
+    this.#received.addAll(this.#safe)
+  }
+
+  /** What a commit has made safe; a copy. */
+  get safeRanges(): RangeSet {
+    return this.#safe.clone()
   }
 
   /** Resolves when every entry is verified, skipped or failed. */
@@ -280,6 +293,7 @@ export class Incoming {
   #forget(entry: number): void {
     const start = this.#manifest.startOffset(entry)
     const end = this.#manifest.endOffsetOf(entry)
+    this.#safe.remove(start, end)
     this.#received.remove(start, end)
     this.#written.remove(start, end)
     const dropped = this.#ledger.ranges.drop(start, end)
@@ -358,6 +372,9 @@ export class Incoming {
       return
     }
     this.#options.probe('after-checkpoint')
+    // A file that was dropped meanwhile is not safe, whatever was committed.
+    for (const { start, end } of [...ranges]) ranges.removeAll(this.#ledger.ranges.missing(start, end))
+    this.#safe.addAll(ranges)
     if (ranges.count > 0) this.#teller?.acknowledge(ranges)
     if (bytes > 0) this.#options.onProgress(bytes, 0)
     this.#maybeSync()

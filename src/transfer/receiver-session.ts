@@ -188,11 +188,17 @@ export class ReceiverSession {
     this.#accepted = accepted
     await this.#session.send({ type: 'accept', accept: { epoch: accepted.epoch } })
     await this.#sendStates(accepted)
-    const pages = [...encodeRangePages(accepted.safeRanges())]
+    const safe = accepted.safeRanges()
+    const pages = [...encodeRangePages(safe)]
     for (const [at, page] of pages.entries())
       await this.#session.send({ type: 'safe', last: at === pages.length - 1, page })
     this.#probe('accepted')
-    accepted.incoming.tell(this.#teller())
+    const teller = this.#teller()
+    accepted.incoming.tell(teller)
+    // What an earlier session brought may have been committed while the pages went out.
+    const since = accepted.safeRanges()
+    since.removeAll(safe)
+    if (since.count > 0) teller.acknowledge(since)
     accepted.incoming.begin()
     const ended = this.#session.end.then(() => true)
     if (await Promise.race([accepted.incoming.complete.then(() => false), ended])) return

@@ -23,7 +23,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
 import type { TransferLock } from '../ledger/transfer-lock.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages, ManifestDecoder } from '../protocol/manifest-pages.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
@@ -173,6 +173,8 @@ export class DirectReception implements Reception {
     const isNew = this.#current === null
     this.#current = current
     current.epoch++
+    // What came in the session before is not to be sent again.
+    if (!isNew) await current.incoming.checkpoint()
     await ledger.transfers.update(current.key, {
       status: 'in_progress',
       epoch: current.epoch,
@@ -188,7 +190,7 @@ export class DirectReception implements Reception {
       incoming: current.incoming,
       epoch: current.epoch,
       stateRuns: () => stateRuns(current.progress.states, (entry) => this.#wireCode(entry)),
-      safeRanges: () => current.progress.ranges.all(),
+      safeRanges: () => current.incoming.safeRanges,
       finish: () => this.#finish(current),
       report: () => this.#report(),
     }
@@ -283,6 +285,7 @@ export class DirectReception implements Reception {
         dropWhatIsGone({ manifest, progress, writer })
         adoptEntries({ manifest, progress, writer }, current)
         await current.progress.checkpoint()
+        current.incoming.takeStock()
         writer.remove()
       }
       if (this.#resume !== null) await ledger.resumeKeys.attach(this.#resume.id, 'receiver', current.key)
@@ -299,12 +302,15 @@ export class DirectReception implements Reception {
   }
 
   async #decide(offer: Offer, manifest: Manifest, signal: AbortSignal): Promise<ReceivePlan> {
-    const { outputDir, conflict, decide, portableNames } = this.#options
+    const { clock, outputDir, conflict, decide, portableNames } = this.#options
     const rules = portableNames ? PORTABLE_NAMES : probeNameRules(nearestFolder(outputDir))
     const survey = surveyTarget(manifest, outputDir)
     const wished = conflict ?? harmlessWish(offer.conflict)
     const plan = planReceive(manifest, survey, wished, rules)
-    const policy = await decide({ offer, manifest, survey, plan, policy: wished, outputDir }, signal)
+    const patience = new AbortController()
+    const cancel = clock.after(CONSENT_TIMEOUT_MS, () => patience.abort(new SealiftError('declined', 'nobody answered within 10 minutes')))
+    const question = { offer, manifest, survey, plan, policy: wished, outputDir }
+    const policy = await decide(question, AbortSignal.any([signal, patience.signal])).finally(cancel)
     const decided = policy === wished ? plan : planReceive(manifest, survey, policy, rules)
     checkFreeSpace(outputDir, (offer.bytes ?? 0) - survey.unchangedBytes, manifest.count - survey.unchanged)
     return decided

@@ -8,7 +8,7 @@ import type { CompressSetting } from '../codecs/codec-table.ts'
 import { errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
-import type { Done, Hello, Message, Offer } from '../protocol/messages.ts'
+import { type Done, DIGESTS_PER_MESSAGE, type Hello, type Message, type Offer } from '../protocol/messages.ts'
 import { decodeRangePage, RangeSet } from '../protocol/ranges.ts'
 import type { Clock } from './clock.ts'
 import type { Announcer, Outgoing } from './outgoing.ts'
@@ -63,7 +63,11 @@ export class SenderSession {
   #safe = new RangeSet()
   #lane: StreamLane | null = null
   readonly #announcer: Announcer = {
-    digests: (digests) => this.#sendSoon({ type: 'digests', digests }),
+    digests: (digests) => {
+      for (let at = 0; at < digests.length; at += DIGESTS_PER_MESSAGE) {
+        this.#sendSoon({ type: 'digests', digests: digests.slice(at, at + DIGESTS_PER_MESSAGE) })
+      }
+    },
     failed: (entry, code) => this.#sendSoon({ type: 'entryFailed', entry, code: new SealiftError(code, '').wireCode }),
   }
 

@@ -10,7 +10,7 @@ import type { Intent } from '../../src/files/publish.ts'
 import { surveyTarget } from '../../src/files/target-survey.ts'
 import { SealiftError } from '../../src/protocol/errors.ts'
 import type { ReceiveOptions, Tree } from '../unit/files/tree-place.ts'
-import { lookAt, makePlace, manifestOf, MTIME_NS, plant, planFor, receive } from '../unit/files/tree-place.ts'
+import { loosen, lookAt, makePlace, manifestOf, MTIME_NS, plant, planFor, receive } from '../unit/files/tree-place.ts'
 
 const EARLIER = MTIME_NS - 60_000_000_000n
 const TREE: Tree = {
@@ -50,7 +50,11 @@ const SCENARIOS: Record<string, Scenario> = {
     options: { policy: 'rename' },
     besides: {},
   },
-  merged: { there: { tree: { folder: { sub: { folder: { mine: 'mine' } } } } }, options: {}, besides: { 'tree/sub/mine': 'mine' } },
+  merged: {
+    there: { tree: { folder: { sub: { folder: { mine: 'mine' } } } } },
+    options: {},
+    besides: { 'tree/sub/mine': 'mine' },
+  },
   overwritten: {
     there: {
       'root.txt': { text: 'old', mtimeNs: EARLIER },
@@ -143,7 +147,9 @@ describe.each(Object.keys(SCENARIOS))('killed at each stage, %s', (name) => {
       const modes = ['empty', 'a.txt'].map((path) => fs.statSync(join(place, rootOf(name), path)).mode & 0o777)
       expect(modes, `killed at stage call ${killAt}`).toEqual([0o555, 0o444])
       const rootMode = fs.statSync(join(place, rootOf(name))).mode & 0o777
-      expect(rootMode, `killed at stage call ${killAt}`).toBe(there['tree'] === undefined || rootOf(name) !== 'tree' ? 0o550 : 0o755)
+      expect(rootMode, `killed at stage call ${killAt}`).toBe(
+        there['tree'] === undefined || rootOf(name) !== 'tree' ? 0o550 : 0o755,
+      )
     }
     expect(strikes).toBeGreaterThan(5)
   })
@@ -202,6 +208,7 @@ describe.each(Object.keys(SCENARIOS))('every call fails once, %s', (name) => {
         await receive(place, TREE, { ...options, plan, fs: unsynced, committed, partBytes: 3 })
         expect(lookAt(place), `${errno} at call ${failAt}`).toEqual(expected)
       }
+      loosen(place)
       fs.rmSync(place, { recursive: true })
       expect(failAt).toBeLessThan(2000)
     }

@@ -10,10 +10,23 @@ import { nodeFileSystem } from '../../src/files/file-system.ts'
 import { TreeWriter } from '../../src/files/tree-writer.ts'
 import { SealiftError } from '../../src/protocol/errors.ts'
 import type { Tree } from '../unit/files/tree-place.ts'
-import { contentsOf, lookAt, makePlace, manifestOf, plant, planFor, receive, TRANSFER_ID } from '../unit/files/tree-place.ts'
+import {
+  contentsOf,
+  lookAt,
+  makePlace,
+  manifestOf,
+  plant,
+  planFor,
+  receive,
+  TRANSFER_ID,
+} from '../unit/files/tree-place.ts'
 
-const OUTSIDE: Tree = { outside: { folder: { 'deep.txt': 'precious', sub: { folder: { 'deep.txt': 'precious' } } }, mode: 0o750 } }
-const TREE: Tree = { tree: { folder: { sub: { folder: { 'deep.txt': 'deep', 'other.txt': '', x: { link: 'deep.txt' } } } } } }
+const OUTSIDE: Tree = {
+  outside: { folder: { 'deep.txt': 'precious', sub: { folder: { 'deep.txt': 'precious' } } }, mode: 0o750 },
+}
+const TREE: Tree = {
+  tree: { folder: { sub: { folder: { 'deep.txt': 'deep', 'other.txt': '', x: { link: 'deep.txt' } } } } },
+}
 
 /** Everything about the outside that a write could change. */
 function stateOf(folder: string): unknown {

@@ -8,7 +8,9 @@ import type { Manifest } from '../../../src/protocol/manifest.ts'
 import type { Tree } from './tree-place.ts'
 import { makePlace, manifestOf, MTIME_NS, plant, planFor } from './tree-place.ts'
 
-const INCOMING: Tree = { tree: { folder: { 'a.txt': 'new', b: { folder: { 'c.txt': 'same' } }, d: { link: 'a.txt' } } } }
+const INCOMING: Tree = {
+  tree: { folder: { 'a.txt': 'new', b: { folder: { 'c.txt': 'same' } }, d: { link: 'a.txt' } } },
+}
 const EARLIER = MTIME_NS - 60_000_000_000n
 const LATER = MTIME_NS + 60_000_000_000n
 
@@ -173,7 +175,7 @@ test('what fails names the first things in the way, escaped', () => {
 test('names that cannot be held fail with all that is inside, or are renamed', () => {
   const place = makePlace()
   const manifest = manifestOf({
-    tree: { folder: { 'a:b': { folder: { x: '1' } }, 'a_b': '2', README: '3', readme: '4', nul: '5' } },
+    tree: { folder: { 'a:b': { folder: { x: '1' } }, a_b: '2', README: '3', readme: '4', nul: '5' } },
   })
   const survey = surveyTarget(manifest, place)
   const failing = planReceive(manifest, survey, 'auto', PORTABLE_NAMES)

@@ -31,16 +31,24 @@ function watched(type: number, failAt = Infinity): Watched {
 
 function openWriter(place: string, tree: Tree, port: FileSystem): TreeWriter {
   const manifest = manifestOf(tree)
-  return TreeWriter.open({ outputDir: place, transferId: TRANSFER_ID, manifest, plan: planFor(manifest, place), fs: port })
+  return TreeWriter.open({
+    outputDir: place,
+    transferId: TRANSFER_ID,
+    manifest,
+    plan: planFor(manifest, place),
+    fs: port,
+  })
 }
 
-const TREE: Tree = { tree: { folder: { a: 'A', sub: { folder: { b: { text: 'B', mode: 0 }, link: { link: 'b' } }, mode: 0o555 } } } }
+const TREE: Tree = {
+  tree: { folder: { a: 'A', sub: { folder: { b: { text: 'B', mode: 0 }, link: { link: 'b' } }, mode: 0o555 } } },
+}
 
 test('a few files are synced with the folders that hold them, then what is published', async () => {
   const place = makePlace()
   const { port, synced } = watched(EXT4)
   const writer = openWriter(place, TREE, port)
-  for (const [entry, bytes] of contentsOf(manifestOf(TREE), TREE)) writer.write(entry, 0, bytes)
+  for (const [entry, bytes] of contentsOf(manifestOf(TREE), TREE)) void writer.write(entry, 0, bytes)
   const intents = writer.preparePublish([0])
   await writer.sync()
   const staging = writer.stagingPath
@@ -63,7 +71,7 @@ test('what was merged is synced with its folders', async () => {
   plant(place, { tree: { folder: {} } })
   const { port, synced } = watched(EXT4)
   const writer = openWriter(place, TREE, port)
-  for (const [entry, bytes] of contentsOf(manifestOf(TREE), TREE)) writer.write(entry, 0, bytes)
+  for (const [entry, bytes] of contentsOf(manifestOf(TREE), TREE)) void writer.write(entry, 0, bytes)
   for (const intent of writer.preparePublish([1, 2, 3, 4])) expect(writer.publish(intent).outcome).toBe('published')
   writer.finishRoot(0)
   await writer.syncPublished()
@@ -81,7 +89,7 @@ test('many files are synced at once, or one by one where the system has no comma
     const plan = planFor(manifest, place)
     const reach = hasCommand ? 'descriptors' : 'paths'
     const writer = TreeWriter.open({ outputDir: place, transferId: TRANSFER_ID, manifest, plan, fs: port, reach })
-    for (const [entry, bytes] of contentsOf(manifest, tree)) writer.write(entry, 0, bytes)
+    for (const [entry, bytes] of contentsOf(manifest, tree)) void writer.write(entry, 0, bytes)
     await writer.sync()
     // 40 files, three folders and the output folder.
     expect(synced.length).toBe(hasCommand && fs.existsSync('/usr/bin/sync') ? 0 : 43)
@@ -92,7 +100,7 @@ test('many files are synced at once, or one by one where the system has no comma
 test('nothing is synced where all is in memory', async () => {
   const { port, synced } = watched(TMPFS)
   const writer = openWriter(makePlace(), { file: 'x' }, port)
-  writer.write(0, 0, Buffer.from('x'))
+  void writer.write(0, 0, Buffer.from('x'))
   await writer.sync()
   await writer.syncPublished()
   expect(synced).toEqual([])
@@ -103,7 +111,7 @@ describe('a sync that failed', () => {
   test.each([1, 2, 3])('at call %i: no later one says that all is well', async (failAt) => {
     const { port, synced } = watched(EXT4, failAt)
     const writer = openWriter(makePlace(), { file: 'x' }, port)
-    writer.write(0, 0, Buffer.from('x'))
+    void writer.write(0, 0, Buffer.from('x'))
     await expect(writer.sync()).rejects.toMatchObject({ code: 'disk_fault' })
     const calls = synced.length
     await expect(writer.sync()).rejects.toMatchObject({ code: 'disk_fault' })
@@ -116,7 +124,9 @@ describe('a sync that failed', () => {
 test('the system tells what lives in memory, and syncs what a descriptor names', async () => {
   const place = makePlace()
   const anchor = openAnchor(nodeFileSystem, place, place)
-  expect(await syncFileSystem(nodeFileSystem, anchor)).toBe(fs.existsSync('/usr/bin/sync') || fs.existsSync('/bin/sync'))
+  expect(await syncFileSystem(nodeFileSystem, anchor)).toBe(
+    fs.existsSync('/usr/bin/sync') || fs.existsSync('/bin/sync'),
+  )
   closeAnchor(nodeFileSystem, anchor)
   if (fs.existsSync('/dev/shm')) {
     const memory = openAnchor(nodeFileSystem, '/dev/shm', '/dev/shm')

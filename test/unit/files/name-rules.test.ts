@@ -6,13 +6,25 @@ import { nodeFileSystem } from '../../../src/files/file-system.ts'
 import { collisionKey, portableFault, portableName, probeNameRules } from '../../../src/files/name-rules.ts'
 import { makePlace } from './tree-place.ts'
 
-test.each(['a:b', 'a\\b', 'tab\t', 'a*', 'what?', '<a>', 'end.', 'end ', 'NUL', 'con.txt', 'Com1', 'lpt\u00b9.log', 'aux .c', 'c1\u0085'])(
-  'not everywhere: %j',
-  (name) => {
-    expect(portableFault(name)).not.toBeNull()
-    expect(portableFault(portableName(name))).toBeNull()
-  },
-)
+test.each([
+  'a:b',
+  'a\\b',
+  'tab\t',
+  'a*',
+  'what?',
+  '<a>',
+  'end.',
+  'end ',
+  'NUL',
+  'con.txt',
+  'Com1',
+  'lpt\u00b9.log',
+  'aux .c',
+  'c1\u0085',
+])('not everywhere: %j', (name) => {
+  expect(portableFault(name)).not.toBeNull()
+  expect(portableFault(portableName(name))).toBeNull()
+})
 
 test.each(['a b.c', '.hidden', 'console', 'com10', 'nul1', 'ünïcode', "it's", '日本語'])('everywhere: %j', (name) => {
   expect(portableFault(name)).toBeNull()
@@ -44,7 +56,12 @@ describe('what a file system says of itself', () => {
 
   test('one that drops dots at the end', () => {
     const place = makePlace()
-    expect(probeNameRules(place, mapped((path) => path.replace(/[. ]+$/, '')))).toEqual({ folds: false, portable: true })
+    expect(
+      probeNameRules(
+        place,
+        mapped((path) => path.replace(/[. ]+$/, '')),
+      ),
+    ).toEqual({ folds: false, portable: true })
   })
 
   test('one that refuses a colon', () => {
@@ -61,7 +78,9 @@ describe('what a file system says of itself', () => {
     const refuse = (): string => {
       throw Object.assign(new Error('EROFS'), { code: 'EROFS', syscall: 'mkdir' })
     }
-    expect(() => probeNameRules(makePlace(), mapped(refuse))).toThrow(expect.objectContaining({ code: 'target_read_only' }))
+    expect(() => probeNameRules(makePlace(), mapped(refuse))).toThrow(
+      expect.objectContaining({ code: 'target_read_only' }),
+    )
   })
 })
 
@@ -73,6 +92,7 @@ function mapped(change: (path: string) => string): FileSystem {
     rmdirSync: (path) => {
       if (fs.existsSync(change(path as string))) fs.rmdirSync(change(path as string))
     },
-    lstatSync: ((path: string, options: fs.StatSyncOptions) => fs.lstatSync(change(path), options)) as FileSystem['lstatSync'],
+    lstatSync: ((path: string, options: fs.StatOptions) =>
+      fs.lstatSync(change(path), options)) as FileSystem['lstatSync'],
   }
 }

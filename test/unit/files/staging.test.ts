@@ -55,7 +55,13 @@ describe('the output folder', () => {
       },
     }
     expect(() =>
-      TreeWriter.open({ outputDir: place, transferId: TRANSFER_ID, manifest, plan: planFor(manifest, place), fs: port }),
+      TreeWriter.open({
+        outputDir: place,
+        transferId: TRANSFER_ID,
+        manifest,
+        plan: planFor(manifest, place),
+        fs: port,
+      }),
     ).toThrow(expect.objectContaining({ code }))
   })
 
@@ -63,7 +69,7 @@ describe('the output folder', () => {
     const place = makePlace()
     const outputDir = join(place, 'out')
     const writer = openWriter(outputDir)
-    writer.write(0, 0, Buffer.from('x'))
+    void writer.write(0, 0, Buffer.from('x'))
     fs.renameSync(outputDir, join(place, 'moved'))
     fs.mkdirSync(join(place, 'elsewhere'))
     if (how === 'a link now') fs.symlinkSync('elsewhere', outputDir)
@@ -97,9 +103,14 @@ describe('staging of another origin', () => {
     const place = makePlace()
     plant(place, { victim: 'untouched', [STAGING]: { folder: { 'root-0': { link: '../victim' } } } })
     const manifest = manifestOf({ file: 'long enough' })
-    const writer = TreeWriter.open({ outputDir: place, transferId: TRANSFER_ID, manifest, plan: planFor(manifest, place) })
+    const writer = TreeWriter.open({
+      outputDir: place,
+      transferId: TRANSFER_ID,
+      manifest,
+      plan: planFor(manifest, place),
+    })
     await expect(writer.write(0, 0, Buffer.from('part'))).rejects.toMatchObject({ code: 'target_gone' })
-    writer.write(0, 0, Buffer.from('long enough'))
+    void writer.write(0, 0, Buffer.from('long enough'))
     writer.close()
     expect(fs.readFileSync(join(place, 'victim'), 'utf8')).toBe('untouched')
   })
@@ -127,8 +138,15 @@ describe('staging of another origin', () => {
 test('staging that nobody touched for seven days is removed, and nothing else', () => {
   const place = makePlace()
   const victims = { outside: { folder: { keep: 'x' } } }
-  const inside = { folder: { link: { link: '../outside' }, deep: { folder: { closed: { folder: { f: 'x' }, mode: 0o500 } } } } }
-  const names = { old: '.sealift-a.part', aside: '.sealift-b.part.stale-2', fresh: '.sealift-c.part', other: '.sealift-x' }
+  const inside = {
+    folder: { link: { link: '../outside' }, deep: { folder: { closed: { folder: { f: 'x' }, mode: 0o500 } } } },
+  }
+  const names = {
+    old: '.sealift-a.part',
+    aside: '.sealift-b.part.stale-2',
+    fresh: '.sealift-c.part',
+    other: '.sealift-x',
+  }
   plant(place, { ...victims, ...Object.fromEntries(Object.values(names).map((name) => [name, inside])) })
   plant(place, { '.sealift-f.part': 'a file', '.sealift-l.part': { link: 'outside' } })
   const nowMs = fs.statSync(join(place, names.old)).mtimeMs + 7 * DAY_MS + 1000

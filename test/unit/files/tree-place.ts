@@ -178,7 +178,12 @@ export async function receive(outputDir: string, tree: Tree, options: ReceiveOpt
 }
 
 export function planFor(manifest: Manifest, outputDir: string, options: ReceiveOptions = {}): ReceivePlan {
-  const survey = surveyTarget(manifest, outputDir, options.fs, options.reach === undefined ? {} : { reach: options.reach })
+  const survey = surveyTarget(
+    manifest,
+    outputDir,
+    options.fs,
+    options.reach === undefined ? {} : { reach: options.reach },
+  )
   // Through JSON, as the ledger keeps it.
   return JSON.parse(JSON.stringify(planReceive(manifest, survey, options.policy ?? 'auto'))) as ReceivePlan
 }

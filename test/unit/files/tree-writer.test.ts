@@ -6,7 +6,18 @@ import { nodeFileSystem } from '../../../src/files/file-system.ts'
 import { TreeWriter } from '../../../src/files/tree-writer.ts'
 import { KIND_FILE, Manifest } from '../../../src/protocol/manifest.ts'
 import type { Tree } from './tree-place.ts'
-import { contentsOf, lookAt, loosen, makePlace, manifestOf, MTIME_NS, planFor, plant, receive, TRANSFER_ID } from './tree-place.ts'
+import {
+  contentsOf,
+  lookAt,
+  loosen,
+  makePlace,
+  manifestOf,
+  MTIME_NS,
+  planFor,
+  plant,
+  receive,
+  TRANSFER_ID,
+} from './tree-place.ts'
 
 const EARLIER = MTIME_NS - 60_000_000_000n
 const TREE: Tree = {
@@ -42,7 +53,13 @@ function noHardLinks(): FileSystem {
 
 function openWriter(place: string, tree: Tree, fields: { readonly fs?: FileSystem } = {}): TreeWriter {
   const manifest = manifestOf(tree)
-  return TreeWriter.open({ outputDir: place, transferId: TRANSFER_ID, manifest, plan: planFor(manifest, place), ...fields })
+  return TreeWriter.open({
+    outputDir: place,
+    transferId: TRANSFER_ID,
+    manifest,
+    plan: planFor(manifest, place),
+    ...fields,
+  })
 }
 
 describe.each(['descriptors', 'paths'] as const)('folders held by %s', (reach) => {
@@ -96,7 +113,9 @@ describe.each(['descriptors', 'paths'] as const)('folders held by %s', (reach) =
 
 describe('policies on what is there', () => {
   const there: Tree = {
-    tree: { folder: { 'a.txt': { text: 'old', mtimeNs: EARLIER }, 'b.txt': { text: 'newer', mtimeNs: MTIME_NS * 2n } } },
+    tree: {
+      folder: { 'a.txt': { text: 'old', mtimeNs: EARLIER }, 'b.txt': { text: 'newer', mtimeNs: MTIME_NS * 2n } },
+    },
   }
   const coming: Tree = { tree: { folder: { 'a.txt': 'A', 'b.txt': 'B', 'c.txt': 'C' } } }
 
@@ -186,7 +205,8 @@ describe('a name that is taken after acceptance', () => {
   test('the folder made for the tree is filled by somebody', async () => {
     const place = makePlace()
     const probe = (stage: string): void => {
-      if (stage === 'made-final-folder' && !fs.existsSync(join(place, 'tree/theirs'))) plant(place, { 'tree/theirs': 'x' })
+      if (stage === 'made-final-folder' && !fs.existsSync(join(place, 'tree/theirs')))
+        plant(place, { 'tree/theirs': 'x' })
     }
     await receive(place, TREE, { probe })
     expect(lookAt(place)).toMatchObject({ 'tree/theirs': 'x', 'tree (1)/a.txt': 'alpha' })
@@ -222,17 +242,20 @@ describe('without hard links', () => {
 })
 
 describe('permissions', () => {
-  test.each([0o444, 0o555, 0o000, 0o640, 0o755, 0o4755, 0o2770, 0o1777, 0o777])('of files and folders: %o', async (mode) => {
-    const place = makePlace()
-    const inner = { folder: { file: { text: 'x', mode }, folder: { folder: { f: 'y' }, mode } }, mode }
-    await receive(place, { tree: { folder: { inner }, mode }, 'root.txt': { text: 'r', mode } }, { umask: 0o022 })
-    for (const path of ['tree', 'tree/inner', 'tree/inner/file', 'tree/inner/folder', 'root.txt']) {
-      expect(fs.lstatSync(join(place, path)).mode & 0o7777, path).toBe(mode & 0o755)
-      // Not for root, everybody else may look into what is above only then.
-      fs.chmodSync(join(place, path), 0o700)
-    }
-    expect(lookAt(place)).toMatchObject({ 'tree/inner/folder/f': 'y' })
-  })
+  test.each([0o444, 0o555, 0o000, 0o640, 0o755, 0o4755, 0o2770, 0o1777, 0o777])(
+    'of files and folders: %o',
+    async (mode) => {
+      const place = makePlace()
+      const inner = { folder: { file: { text: 'x', mode }, folder: { folder: { f: 'y' }, mode } }, mode }
+      await receive(place, { tree: { folder: { inner }, mode }, 'root.txt': { text: 'r', mode } }, { umask: 0o022 })
+      for (const path of ['tree', 'tree/inner', 'tree/inner/file', 'tree/inner/folder', 'root.txt']) {
+        expect(fs.lstatSync(join(place, path)).mode & 0o7777, path).toBe(mode & 0o755)
+        // Not for root, everybody else may look into what is above only then.
+        fs.chmodSync(join(place, path), 0o700)
+      }
+      expect(lookAt(place)).toMatchObject({ 'tree/inner/folder/f': 'y' })
+    },
+  )
 
   test('a umask that is wider than the process has', async () => {
     const place = makePlace()
@@ -245,7 +268,7 @@ describe('permissions', () => {
     plant(place, { tree: { folder: {} } })
     const writer = openWriter(place, { ...TREE, big: 'in parts' })
     try {
-      writer.write(2, 0, Buffer.from('alpha'))
+      void writer.write(2, 0, Buffer.from('alpha'))
       await writer.write(0, 0, Buffer.from('in'))
       expect(fs.statSync(writer.stagingPath).mode & 0o777).toBe(0o700)
       expect(fs.statSync(join(writer.stagingPath, 'root-0')).mode & 0o777).toBe(0o600)
@@ -259,7 +282,9 @@ describe('permissions', () => {
 describe('staged bytes', () => {
   test('more than was declared is refused before it is written', () => {
     const writer = openWriter(makePlace(), { file: 'abc' })
-    expect(() => writer.write(0, 1, Buffer.from('abc'))).toThrow(expect.objectContaining({ code: 'protocol_violation' }))
+    expect(() => writer.write(0, 1, Buffer.from('abc'))).toThrow(
+      expect.objectContaining({ code: 'protocol_violation' }),
+    )
     expect(writer.stagedSize(0)).toBe(-1)
     writer.close()
   })
@@ -288,16 +313,18 @@ describe('staged bytes', () => {
 
   test('a process that comes back goes on, also with files that may not be read', async () => {
     const place = makePlace()
-    const tree: Tree = { tree: { folder: { big: { text: 'abcdef', mode: 0o000 }, small: { text: 'xyz', mode: 0o000 } } } }
+    const tree: Tree = {
+      tree: { folder: { big: { text: 'abcdef', mode: 0o000 }, small: { text: 'xyz', mode: 0o000 } } },
+    }
     const first = openWriter(place, tree)
     await first.write(1, 0, Buffer.from('abc'))
-    first.write(2, 0, Buffer.from('xyz'))
+    void first.write(2, 0, Buffer.from('xyz'))
     first.close()
     const second = openWriter(place, tree)
     expect(second.resumed).toBe(true)
     expect([second.stagedSize(1), second.stagedSize(2)]).toEqual([3, 3])
     expect(await second.read(2, 0, new Uint8Array(9))).toBe(3)
-    second.write(2, 0, Buffer.from('XYZ'))
+    void second.write(2, 0, Buffer.from('XYZ'))
     await second.write(1, 3, Buffer.from('def'))
     second.finish(1)
     const [intent] = second.preparePublish([0])
@@ -318,7 +345,9 @@ describe('staged bytes', () => {
     const descriptors = (): number => fs.readdirSync('/proc/self/fd').length
     const before = descriptors()
     for (const at of [4, 0]) {
-      await Promise.all(contents.map(([entry, bytes]) => writer.write(entry, at, bytes.subarray(at, at === 0 ? 4 : 99))))
+      await Promise.all(
+        contents.map(async ([entry, bytes]) => writer.write(entry, at, bytes.subarray(at, at === 0 ? 4 : 99))),
+      )
     }
     expect(descriptors() - before).toBeLessThan(80)
     for (const [entry] of contents) writer.finish(entry)
@@ -333,7 +362,16 @@ describe('staged bytes', () => {
     const manifest = new Manifest()
     const sizeBytes = 5 * 2 ** 30
     const name = Buffer.from('sparse')
-    const entry = { kind: KIND_FILE, parent: -1, name, mode: 0o644, mtimeNs: 0n, sizeBytes, priority: 5, target: '' } as const
+    const entry = {
+      kind: KIND_FILE,
+      parent: -1,
+      name,
+      mode: 0o644,
+      mtimeNs: 0n,
+      sizeBytes,
+      priority: 5,
+      target: '',
+    } as const
     manifest.add(entry)
     const plan = planFor(manifest, place)
     const writer = TreeWriter.open({ outputDir: place, transferId: TRANSFER_ID, manifest, plan })
@@ -354,7 +392,7 @@ describe('staged bytes', () => {
     const tree: Tree = { tree: { folder: { a: 'abcdef', b: 'whole' } } }
     const old = openWriter(place, tree)
     await old.write(1, 0, Buffer.from('abc'))
-    old.write(2, 0, Buffer.from('whole'))
+    void old.write(2, 0, Buffer.from('whole'))
     const manifest = manifestOf({ tree: { folder: { a: 'abcdef', b: 'whole', c: 'new' } } })
     const plan = planFor(manifest, place)
     const next = TreeWriter.open({ outputDir: place, transferId: 'next', manifest, plan })
@@ -364,7 +402,7 @@ describe('staged bytes', () => {
     old.remove()
     await next.write(1, 3, Buffer.from('def'))
     next.finish(1)
-    next.write(3, 0, Buffer.from('new'))
+    void next.write(3, 0, Buffer.from('new'))
     for (const intent of next.preparePublish([0])) next.publish(intent)
     next.remove()
     expect(lookAt(place)).toEqual({ tree: '/', 'tree/a': 'abcdef', 'tree/b': 'whole', 'tree/c': 'new' })
@@ -378,7 +416,23 @@ test('an entry that failed is absent', async () => {
 })
 
 test('names of all kinds, and renamed ones', async () => {
-  const names = [' ', '-rf', '~', '...', 'a\nb', 'a:b\\c', '\u202etxt', 'é', 'e\u0301', '日本', 'x'.repeat(255), '%2e', 'CON', 'e-1', 'root-0']
+  const names = [
+    ' ',
+    '-rf',
+    '~',
+    '...',
+    'a\nb',
+    'a:b\\c',
+    '\u202etxt',
+    'é',
+    'e\u0301',
+    '日本',
+    'x'.repeat(255),
+    '%2e',
+    'CON',
+    'e-1',
+    'root-0',
+  ]
   const tree: Tree = { tree: { folder: Object.fromEntries(names.map((name) => [name, `is ${name}`])) } }
   const place = makePlace()
   await receive(place, tree)
@@ -400,7 +454,7 @@ test.each(['new', 'merge'] as const)('paths near 4,096 bytes, %s', async (layout
   expect(planFor(manifest, place).runs).toEqual([[0, manifest.count, 2]])
   // Staging of such a tree is removed as well.
   const writer = TreeWriter.open({ outputDir: place, transferId: 'x', manifest, plan: planFor(manifest, makePlace()) })
-  writer.write(manifest.count - 1, 0, Buffer.from('deep'))
+  void writer.write(manifest.count - 1, 0, Buffer.from('deep'))
   writer.remove()
   expect(fs.readdirSync(place)).toEqual([name])
 })
