@@ -47,9 +47,14 @@ export const copy: Contender = {
 export const copyAndSync: Contender = {
   name: 'cp + sync',
   async transfer(meter, source, target) {
-    // `sync FILE` as GNU has it flushes one file system; elsewhere `sync` flushes all of them.
-    await shell(meter, 'cp -r "$1" "$2" && { sync -f "$2" 2>/dev/null || sync; }', source, target)
+    await copy.transfer(meter, source, target)
+    await flush(meter, target)
   },
+}
+
+/** GNU's `sync -f` flushes the one file system that holds the folder; elsewhere `sync` flushes all of them. */
+export async function flush(meter: Meter, folder: string): Promise<void> {
+  await shell(meter, 'sync -f "$1" 2>/dev/null || sync', folder)
 }
 
 /** No seal and no hash: what the socket and the files cost in C. */

@@ -30,6 +30,7 @@ const STEPS: readonly Step[] = [
     ],
   },
   { name: 'sources', commands: [['node', 'scripts/check-sources.ts']] },
+  { name: 'docs', commands: [['node', 'scripts/docs.ts', '--check']] },
 ]
 
 const root = fileURLToPath(new URL('..', import.meta.url))

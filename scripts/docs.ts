@@ -136,7 +136,8 @@ function limitTable(files: readonly string[], wanted: (constant: Constant) => bo
 
 /** Constants of a module that are numbers, with the comment before them. Names of other constants are looked up. */
 export function readConstants(source: string): Constant[] {
-  const pattern = /((?:^\/\*\*(?:[^*]|\*(?!\/))*\*\/\n)?)^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ([^\n]+)$/gm
+  const pattern =
+    /((?:^\/\*\*(?:[^*]|\*(?!\/))*\*\/\n)?)^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ([^\n]+)$/gm
   const values = new Map<string, number>()
   const found: Constant[] = []
   for (const [, block = '', name = '', expression = ''] of source.matchAll(pattern)) {
@@ -193,7 +194,8 @@ function formatDuration(milliseconds: number): string {
   ] as const
   for (const [unit, size] of units) {
     const count = milliseconds / size
-    if (count >= 1 && Number.isInteger(count)) return `${withSeparators(count)} ${unit}${unit === 'day' && count > 1 ? 's' : ''}`
+    if (count >= 1 && Number.isInteger(count))
+      return `${withSeparators(count)} ${unit}${unit === 'day' && count > 1 ? 's' : ''}`
   }
   return `${withSeparators(milliseconds)} ms`
 }

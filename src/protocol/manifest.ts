@@ -259,7 +259,7 @@ export class Manifest {
   }
 
   #grow(): void {
-    const capacity = this.#kinds.length * 2
+    const capacity = Math.max(64, this.#kinds.length * 2)
     const grow = <T extends { set(from: T): void }>(grown: T, old: T): T => {
       grown.set(old)
       return grown

@@ -37,6 +37,11 @@ export class RangeSet implements Iterable<Range> {
     return this.#starts.length
   }
 
+  /** Where the last range ends; -1 where there is none. */
+  get end(): number {
+    return this.#ends.at(-1) ?? -1
+  }
+
   clone(): RangeSet {
     const copy = new RangeSet()
     copy.#starts = this.#starts.slice()
@@ -164,6 +169,7 @@ export class RangeSet implements Iterable<Range> {
 
   /** The parts of the set that lie in `[start, end)`. */
   *within(start: number, end: number): Generator<Range> {
+    if (end <= start) return
     for (let at = this.#find(start, true); at < this.#starts.length && (this.#starts[at] as number) < end; at++) {
       yield { start: Math.max(start, this.#starts[at] as number), end: Math.min(end, this.#ends[at] as number) }
     }
@@ -210,6 +216,7 @@ export function* encodeRangePages(set: Iterable<Range>): Generator<Uint8Array> {
 
 /**
  * Adds the ranges of one page to a set.
+ * @param into what the pages before it gave; the page's ranges all lie behind those
  * @param limit end of the content; no range may reach beyond it
  * @throws SealiftError `protocol_violation` where a range is empty, out of order or out of bounds;
  *   `limit_exceeded` where the set grows beyond {@link MAX_RANGES}
@@ -217,7 +224,8 @@ export function* encodeRangePages(set: Iterable<Range>): Generator<Uint8Array> {
 export function decodeRangePage(page: Uint8Array, into: RangeSet, limit = MAX_CONTENT_BYTES): void {
   if (page.length % RANGE_BYTES !== 0) throw new SealiftError('protocol_violation', 'a page of ranges is cut')
   const reader = new ByteReader(page)
-  let previousEnd = -1
+  // Pages go upwards as their ranges do: whatever a peer sends, each range is appended and none inserted.
+  let previousEnd = into.end
   while (reader.left > 0) {
     const start = reader.u64()
     const end = reader.u64()

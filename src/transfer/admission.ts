@@ -114,8 +114,9 @@ export class Admission {
     } catch (thrown) {
       const error = toSealiftError(thrown)
       frames.abort(error)
-      // The peer is told in general terms only (S-58), and gets a moment to read it.
-      await stream.write([encodeAbort(error.code)]).catch(() => undefined)
+      // The peer is told in general terms only (S-58), and gets a moment to read it. Where the connection broke there is
+      // nothing to tell: should it hear of that, it is to dial again and not to take it for a refusal.
+      if (error.code !== 'connection_lost') await stream.write([encodeAbort(error.code)]).catch(() => undefined)
       await stream.end().catch(() => undefined)
       clock.after(ABORT_LINGER_MS, () => stream.destroy())
       this.#options.onRefused(stream.peer, error, { wrong: false, burned: false })

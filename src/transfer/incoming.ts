@@ -417,5 +417,7 @@ export class Incoming {
 const ENTRY_FAULTS: ReadonlySet<ErrorCode> = new Set(['name_unusable', 'entry_in_the_way'])
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at])
+  if (a.length !== b.length) return false
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false
+  return true
 }

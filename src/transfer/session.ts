@@ -43,6 +43,12 @@ export interface SessionOptions {
   readonly clock: Clock
 }
 
+/**
+ * A record that is under way is a sign of life only while it grows by this much. Else one whose length was damaged on
+ * the way would swallow the other side's PINGs for ever, and look alive.
+ */
+const LEAST_GROWTH_BYTES = 1024
+
 /** How long the final record of the peer is waited for after our own. */
 const CLOSE_TIMEOUT_MS = 2000
 
@@ -69,6 +75,8 @@ export class Session implements InboxReader {
   #sentBytes = 0
   #lastSentMs: number
   #lastReceivedMs: number
+  /** Bytes that had arrived then. */
+  #heardBytes = 0
   #cancelTick: () => void = () => undefined
   #drainWaiters: { belowBytes: number; wake: () => void }[] = []
 
@@ -192,18 +200,25 @@ export class Session implements InboxReader {
   }
 
   arrived(): boolean {
-    this.#lastReceivedMs = this.#clock.nowMs()
+    if (this.#inbox.receivedBytes - this.#heardBytes >= LEAST_GROWTH_BYTES) this.#heard()
     try {
       while (!this.#busy && !this.#over) {
         const sealed = this.#nextRecord()
         if (sealed === null) break
-        const handled = this.#take(this.#opener.open(sealed))
+        const plaintext = this.#opener.open(sealed)
+        this.#heard()
+        const handled = this.#take(plaintext)
         if (handled instanceof Promise) this.#hold(handled)
       }
     } catch (error) {
       this.fail(error)
     }
     return !this.#busy && !this.#over
+  }
+
+  #heard(): void {
+    this.#lastReceivedMs = this.#clock.nowMs()
+    this.#heardBytes = this.#inbox.receivedBytes
   }
 
   #nextRecord(): Uint8Array | null {

@@ -4,13 +4,22 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { FileSystem } from '../../src/files/file-system.ts'
-import { nodeFileSystem } from '../../src/files/file-system.ts'
 import { probeNameRules } from '../../src/files/name-rules.ts'
 import type { Intent } from '../../src/files/publish.ts'
 import { surveyTarget } from '../../src/files/target-survey.ts'
 import { SealiftError } from '../../src/protocol/errors.ts'
 import type { ReceiveOptions, Tree } from '../unit/files/tree-place.ts'
-import { loosen, lookAt, makePlace, manifestOf, MTIME_NS, plant, planFor, receive } from '../unit/files/tree-place.ts'
+import {
+  loosen,
+  lookAt,
+  makePlace,
+  manifestOf,
+  MTIME_NS,
+  plant,
+  planFor,
+  receive,
+  unsynced,
+} from '../unit/files/tree-place.ts'
 
 const EARLIER = MTIME_NS - 60_000_000_000n
 const TREE: Tree = {
@@ -95,12 +104,6 @@ function expectNothingPartial(
     const inside = Object.keys(expected).filter((path) => path.startsWith(`${name}/`))
     expect([0, inside.length]).toContain(Object.keys(lookAt(root)).length)
   }
-}
-
-/** Real calls, but syncing takes no time. */
-const unsynced: FileSystem = {
-  ...nodeFileSystem,
-  fsync: ((_fd: number, done: (error: null) => void) => setImmediate(done, null)) as never,
 }
 
 const withoutHardLinks: FileSystem = {

@@ -6,7 +6,6 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { FileSystem } from '../../src/files/file-system.ts'
-import { nodeFileSystem } from '../../src/files/file-system.ts'
 import { TreeWriter } from '../../src/files/tree-writer.ts'
 import { SealiftError } from '../../src/protocol/errors.ts'
 import type { Tree } from '../unit/files/tree-place.ts'
@@ -19,6 +18,7 @@ import {
   planFor,
   receive,
   TRANSFER_ID,
+  unsynced,
 } from '../unit/files/tree-place.ts'
 
 const OUTSIDE: Tree = {
@@ -38,7 +38,7 @@ function stateOf(folder: string): unknown {
 /** Real calls; before the n-th that changes something, a folder is exchanged for a link to the outside. */
 function swapping(swapAt: number, swap: () => void): { readonly port: FileSystem; readonly hasSwapped: () => boolean } {
   let calls = 0
-  const port = new Proxy(nodeFileSystem, {
+  const port = new Proxy(unsynced, {
     get(target, key: keyof FileSystem) {
       const call = target[key] as (...parameters: unknown[]) => unknown
       return (...parameters: unknown[]): unknown => {

@@ -6,6 +6,7 @@
 import { setImmediate, setTimeout as realDelay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import {
+  type ProgressEvent,
   receiveFiles,
   type ReceiveOptions,
   SealiftError,
@@ -190,6 +191,11 @@ export class TransferRun {
     }
     expect(endings.at(-1)?.error, 'the last receiver').toBeNull()
     return endings
+  }
+
+  /** The last thing that a side said about how far it is. */
+  lastProgress({ events }: SideRun): ProgressEvent | undefined {
+    return events.findLast((event) => event.event === 'progress')
   }
 
   /** The sender has heard of it, and all is there. */

@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest'
 import type { ConflictPolicy, ReceivePlan } from '../../../src/files/conflicts.ts'
 import { fatesOf, planReceive } from '../../../src/files/conflicts.ts'
 import type { FileSystem } from '../../../src/files/file-system.ts'
+import { nodeFileSystem } from '../../../src/files/file-system.ts'
 import type { Intent, Outcome, Stage } from '../../../src/files/publish.ts'
 import { surveyTarget } from '../../../src/files/target-survey.ts'
 import { TreeWriter } from '../../../src/files/tree-writer.ts'
@@ -25,14 +26,26 @@ export type Node =
 
 export type Tree = Readonly<Record<string, Node>>
 
+/** In memory where there is such a place: these tests make some ten thousand files. */
+const PLACES = fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
 /** An empty folder that is removed after the test, with whatever permissions are in it. */
 export function makePlace(): string {
-  const place = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), 'sealift-writing-')))
+  const place = fs.realpathSync(fs.mkdtempSync(join(PLACES, 'sealift-writing-')))
   onTestFinished(() => {
     loosen(place)
     fs.rmSync(place, { recursive: true, force: true })
   })
   return place
+}
+
+const EXT4 = 0xef53
+
+/** Real calls on what looks like a real disk, but syncing takes no time. */
+export const unsynced: FileSystem = {
+  ...nodeFileSystem,
+  fsync: ((_fd: number, done: (error: null) => void) => setImmediate(done, null)) as never,
+  statfsSync: (() => ({ type: EXT4 })) as never,
 }
 
 /** Lets this user read and remove everything below a folder. */
