@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: Sealift against whatever of its kind is installed, on this machine, now.
  *
- * Owns the options, the folders, the choice of cases and the goals. It exits with 0 when everything was measured, also
+ * Owns the options, the folders and the choice of cases. It exits with 0 when everything was measured, also
  * when goals are missed; with 1 when Sealift itself failed; with 2 for a wrong option.
  */
 
@@ -19,9 +19,9 @@ import type { Contender, Missing } from './contenders.ts'
 import { makeLargeFile, makeTree } from './fixtures.ts'
 import { makeFloor } from './floor.ts'
 import { findProgram, measure } from './measure.ts'
-import { atLeast, atMost, cpuSeconds, describeMachine, fileSystemOf, goalTable, machineText } from './report.ts'
-import { ratio, seconds, tableOf, toJson } from './report.ts'
-import type { CaseResult, Goal } from './report.ts'
+import { judge } from './goals.ts'
+import { describeMachine, fileSystemOf, goalTable, machineText, tableOf, toJson } from './report.ts'
+import type { CaseResult } from './report.ts'
 import { buildSealift, makeSealift } from './sealift.ts'
 import type { SealiftContender } from './sealift.ts'
 import { startSshd } from './sshd.ts'
@@ -29,9 +29,6 @@ import { startSshd } from './sshd.ts'
 const CASES = ['large', 'tree', 'again', 'disk'] as const
 type CaseName = (typeof CASES)[number]
 
-const MEMORY_GOAL_BYTES = 150e6
-/** Paths, sizes and times of the tree's small files, against their content. */
-const MANIFEST_SHARE = 0.05
 const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk] [--size 1GiB] [--files N]
                         [--tmp DIR] [--disk DIR] [--json FILE] [--without NAME,NAME] [--quick]
 `
@@ -242,59 +239,6 @@ async function warmUp(field: Field, folder: string): Promise<void> {
     await measure((meter) => contender.transfer(meter, source, target))
     rmSync(target, { recursive: true })
   }
-}
-
-function judge(results: readonly CaseResult[], again: AgainResult | null, treeBytes: number): Goal[] {
-  const find = (name: string): CaseResult | undefined => results.find((result) => result.name === name)
-  const against = (
-    name: string,
-    below: string,
-    above = 'sealift',
-    of: Parameters<typeof ratio>[3] = seconds,
-  ): number | null => {
-    const result = find(name)
-    return result === undefined ? null : ratio(result, above, below, of)
-  }
-  const onDisk = (what: string, name: string): Goal => {
-    const floor = against(name, 'cp + sync', 'floor + sync')
-    return atMost(`${what}: at most 1.3 of cp + sync`, 1.3, against(name, 'cp + sync'), floor)
-  }
-  const peaks = results.flatMap(({ runs }) =>
-    [...runs]
-      .filter(([name]) => name.startsWith('sealift'))
-      .flatMap(([, measured]) => measured.map((run) => run.peakBytes)),
-  )
-  const peakBytes = Math.max(...peaks.map((peak) => peak ?? 0), 0)
-  return [
-    atMost('1 GiB: at most 0.7 of scp', 0.7, against('large', 'scp'), against('large', 'scp', 'floor')),
-    atMost('1 GiB: at most 0.7 of croc', 0.7, against('large', 'croc'), against('large', 'croc', 'floor')),
-    atMost('1 GiB: processor time not above that of scp', 1, against('large', 'scp', 'sealift', cpuSeconds)),
-    atLeast('1 GiB: floor / sealift at least 0.85', 0.85, against('large', 'sealift', 'floor')),
-    atMost(
-      'tree: at most 0.75 of tar | ssh',
-      0.75,
-      against('tree', 'tar | ssh'),
-      against('tree', 'tar | ssh', 'floor'),
-    ),
-    atLeast('tree: floor / sealift at least 0.85', 0.85, against('tree', 'sealift', 'floor')),
-    atMost('again: at most 0.5 of the first time', 0.5, against('again', 'sealift, first', 'sealift, again')),
-    noContent(again, treeBytes),
-    {
-      goal: 'memory: every process under 150 MB',
-      reached: peakBytes === 0 ? '-' : `${(peakBytes / 1e6).toFixed(0)} MB`,
-      state: peakBytes === 0 ? 'not measured' : peakBytes < MEMORY_GOAL_BYTES ? 'met' : 'missed',
-    },
-    onDisk('disk, 1 GiB', 'disk large'),
-    onDisk('disk, tree', 'disk tree'),
-  ]
-}
-
-/** What travels for an unchanged tree is its manifest and the receiver's answer: far less than its content. */
-function noContent(again: AgainResult | null, treeBytes: number): Goal {
-  const goal = 'again: no content moved'
-  const moved = again?.bytesOnWire ?? null
-  if (moved === null) return { goal, reached: '-', state: 'not measured' }
-  return { goal, reached: `${moved} bytes on the wire`, state: moved < treeBytes * MANIFEST_SHARE ? 'met' : 'missed' }
 }
 
 try {

@@ -31,6 +31,8 @@ export interface SpawnOptions {
 /** Runs the command, then reports the processor time of all its children on descriptor 3. */
 const WRAPPER = '"$@" 3>&-; code=$?; times >&3; exit $code'
 const POLL_MS = 20
+/** No run on any machine takes as long: something hangs. */
+const RUN_TIMEOUT_MS = 180_000
 const REAP_TIMEOUT_MS = 2000
 const STDERR_BYTES = 4000
 
@@ -160,6 +162,14 @@ export class Meter {
     for (const { pid } of this.#processes) if (pid > 0) signalPid(-pid)
   }
 
+  /** @internal For a run that hangs. */
+  describe(): string {
+    const ends = this.#processes.map(({ cpuSeconds, lines }, index) => {
+      return `process ${index + 1} ${cpuSeconds === null ? 'still runs' : 'has ended'}, last line: ${lines.at(-1) ?? '-'}`
+    })
+    return `no end after ${RUN_TIMEOUT_MS / 1000} s: ${ends.join('; ')}`
+  }
+
   /** @internal */
   async result(): Promise<Measured> {
     const seconds = (this.#lastMs - (this.#firstMs ?? this.#lastMs)) / 1000
@@ -185,13 +195,16 @@ export class Meter {
 export async function measure(body: (meter: Meter) => Promise<void>): Promise<Measured> {
   const meter = new Meter()
   const timer = setInterval(() => meter.sample(), POLL_MS)
+  const tooLong = Promise.withResolvers<never>()
+  const limit = setTimeout(() => tooLong.reject(new Error(meter.describe())), RUN_TIMEOUT_MS)
   try {
-    await body(meter)
+    await Promise.race([body(meter), tooLong.promise])
   } catch (error) {
     meter.abandon()
     throw error
   } finally {
     clearInterval(timer)
+    clearTimeout(limit)
   }
   return await meter.result()
 }

@@ -67,7 +67,7 @@ export function describeMachine(folders: Readonly<Record<string, string>>): Mach
   }
 }
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   const upper = sorted[middle] ?? Number.NaN

@@ -21,7 +21,7 @@ import { type DialledSession, Dialer } from '../transfer/dialling.ts'
 import type { TransferEvent } from '../transfer/events.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
-import { ReceiverSession } from '../transfer/receiver-session.ts'
+import { type ReceiverOutcome, ReceiverSession } from '../transfer/receiver-session.ts'
 import { DirectReception, type OfferToDecide, type StartedTransfer } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { ConflictPolicy, ReceiveOptions } from './options.ts'
@@ -149,11 +149,13 @@ class DirectReceive {
           outputDir: this.#outputDir,
         })
         keys = await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)
+        this.#options.probe?.('resume-key-kept')
       },
       confirmed: async (resumeId, suite) => {
         // From here on only this transfer's key is offered: another transfer of the same host is none of ours.
         keys = keys.filter((key) => toHex(key.resumeId) === toHex(resumeId))
         if (suite === 'cpace') await this.#ledger.resumeKeys.confirm(resumeId, 'receiver')
+        this.#options.probe?.('handshake-confirmed')
       },
     })
     try {
@@ -170,32 +172,33 @@ class DirectReceive {
     let backOffMs = FIRST_BACK_OFF_MS
     let hadSession = false
     let cutHandshakes = 0
+    let error: SealiftError | null = null
     for (;;) {
       this.#signal.throwIfAborted()
-      let error: SealiftError
       try {
         const dialled = await dialer.connect(this.#signal)
         hadSession = true
         const outcome = await this.#session(dialled)
-        if (outcome === null) return this.#result()
-        error = outcome
+        if (outcome.kind === 'done') break
+        error = outcome.error
+        // A fault of this side, such as a full disk, is for the user to mend: coming back would meet it again.
+        if (outcome.kind === 'ended') break
         if (this.#renewPatience()) backOffMs = FIRST_BACK_OFF_MS
       } catch (thrown) {
         this.#signal.throwIfAborted()
         error = toSealiftError(thrown)
-        if (!hadSession && (!isCutHandshake(error) || ++cutHandshakes > MAX_CUT_HANDSHAKES)) throw this.#explain(error)
-        if (!error.retryable) throw this.#explain(error)
+        if (!hadSession && (!isCutHandshake(error) || ++cutHandshakes > MAX_CUT_HANDSHAKES)) break
+        if (!error.retryable) break
       }
       const patienceMs = this.#reception.finished === null ? RECONNECT_TIMEOUT_MS : TELL_TIMEOUT_MS
-      if (!error.retryable || systemClock.nowMs() - this.#patientSinceMs > patienceMs) {
-        // All is saved; only the sender does not know, and it can ask again.
-        if (this.#reception.finished !== null) return this.#result()
-        throw this.#explain(error)
-      }
+      if (!error.retryable || systemClock.nowMs() - this.#patientSinceMs > patienceMs) break
       this.#emit({ event: 'warning', code: error.code, message: `${error.message}; connecting again` })
       await delay(systemClock, backOffMs * (0.5 + Math.random()), this.#signal)
       backOffMs = Math.min(backOffMs * 2, LONGEST_BACK_OFF_MS)
     }
+    // Once all is saved, it does not matter that the sender may not know: it can ask again.
+    if (error === null || this.#reception.finished !== null) return this.#result()
+    throw this.#explain(error)
   }
 
   /**
@@ -211,8 +214,7 @@ class DirectReceive {
     return progressed
   }
 
-  /** @returns `null` where all is done, else why the session ended */
-  async #session({ session, resumeId }: DialledSession): Promise<SealiftError | null> {
+  async #session({ session, resumeId }: DialledSession): Promise<ReceiverOutcome> {
     await this.#reception.joined(resumeId)
     const conversation = new ReceiverSession({
       session,
@@ -235,12 +237,8 @@ class DirectReceive {
     this.#conversation = null
     this.#wireBytes += session.wireBytes
     this.#signal.throwIfAborted()
-    if (outcome.kind === 'done') {
-      await this.#reception.told()
-      return null
-    }
-    if (outcome.kind === 'ended') throw this.#explain(outcome.error)
-    return outcome.error
+    if (outcome.kind === 'done') await this.#reception.told()
+    return outcome
   }
 
   async #decide(question: OfferToDecide, signal: AbortSignal): Promise<ConflictPolicy> {

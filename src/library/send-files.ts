@@ -294,6 +294,7 @@ class SenderRun {
         await ledger.resumeKeys.attach(resumeId, 'sender', key)
         this.#forgetResumeKeys()
         this.#resumeKeys.set(toHex(resumeId), resumeKey)
+        this.#options.probe?.('resume-key-kept')
       },
       onRefused: (peer, error, { wrong, burned }) => {
         this.#emit({ event: 'refused', peer: peer.address, code: error.code, until: null })
@@ -308,6 +309,7 @@ class SenderRun {
       },
       onSession: (session, { resumeId }) => {
         this.#resumeId = resumeId
+        this.#options.probe?.('handshake-confirmed')
         void sender.join(session)
       },
       onFault: (error) => void sender.stop(error),

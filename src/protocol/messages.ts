@@ -67,7 +67,8 @@ const offerSchema = z.object({
   manifestFollows: z.boolean(),
   conflict: z.nullable(z.enum(CONFLICT_POLICIES)),
 })
-const acceptSchema = z.object({ epoch: count })
+/** The epoch stands in four bytes of each chunk. */
+const acceptSchema = z.object({ epoch: count.check(z.maximum(0xffff_ffff)) })
 const doneSchema = z.object({ published: count, skipped: count, failed: count })
 
 export type Hello = z.infer<typeof helloSchema>

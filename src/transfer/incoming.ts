@@ -61,6 +61,8 @@ export class Incoming {
   #teller: Teller | null = null
   #unfinished = 0
   #writingBytes = 0
+  /** Writes under way, by file, and what is to be done with the file after them. */
+  readonly #writing = new Map<number, { writes: number; readonly then: (() => void)[] }>()
   /** Writes that the chunk of the moment began. */
   #justBegun: Promise<void>[] = []
   #wakeWriter: (() => void) | null = null
@@ -127,6 +129,7 @@ export class Incoming {
     this.#cancelTimer?.()
     this.#cancelTimer = null
     this.#digests.close()
+    for (const entry of this.#writing.keys()) await new Promise<void>((resolve) => this.#whenWritten(entry, resolve))
     await this.#checkpointing?.catch(() => undefined)
     await this.#syncing?.catch(() => undefined)
   }
@@ -208,24 +211,47 @@ export class Incoming {
       const direct = this.#digests.frontier(entry) >= fileOffset
       this.#writingBytes += bytes.length
       if (direct) this.#digests.add(entry, fileOffset, bytes)
-      const written = writing.then(
-        () => {
-          this.#writtenLater(bytes.length)
-          if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
-          this.#written.add(range.start, range.end)
-          if (!direct) this.#digests.add(entry, fileOffset, bytes)
-          this.#scheduleCheckpoint()
-          this.#settle(entry)
-        },
-        (error: unknown) => {
-          this.#writtenLater(bytes.length)
-          this.#guard(entry, () => {
-            throw error
-          })
-        },
-      )
+      this.#beginWrite(entry)
+      const written = writing
+        .then(
+          () => {
+            this.#writtenLater(bytes.length)
+            if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
+            this.#written.add(range.start, range.end)
+            if (!direct) this.#digests.add(entry, fileOffset, bytes)
+            this.#scheduleCheckpoint()
+            this.#settle(entry)
+          },
+          (error: unknown) => {
+            this.#writtenLater(bytes.length)
+            this.#guard(entry, () => {
+              throw error
+            })
+          },
+        )
+        .finally(() => this.#endWrite(entry))
       this.#justBegun.push(written)
     })
+  }
+
+  #beginWrite(entry: number): void {
+    const writing = this.#writing.get(entry)
+    if (writing === undefined) this.#writing.set(entry, { writes: 1, then: [] })
+    else writing.writes++
+  }
+
+  #endWrite(entry: number): void {
+    const writing = this.#writing.get(entry)
+    if (writing === undefined || --writing.writes > 0) return
+    this.#writing.delete(entry)
+    for (const call of writing.then) call()
+  }
+
+  /** Calls when nothing is being written to the file: now, or later. */
+  #whenWritten(entry: number, call: () => void): void {
+    const writing = this.#writing.get(entry)
+    if (writing === undefined) call()
+    else writing.then.push(call)
   }
 
   #writtenLater(bytes: number): void {
@@ -286,8 +312,11 @@ export class Incoming {
       return
     }
     this.#mismatched.add(entry)
-    this.#forget(entry)
-    this.#teller?.nack(entry)
+    this.#whenWritten(entry, () => {
+      if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
+      this.#forget(entry)
+      this.#teller?.nack(entry)
+    })
   }
 
   #forget(entry: number): void {
@@ -300,7 +329,7 @@ export class Incoming {
     if (dropped > 0) this.#options.onProgress(-dropped, 0)
     this.#digests.drop(entry)
     this.#inParts.delete(entry)
-    this.#writer.drop(entry)
+    this.#whenWritten(entry, () => this.#guard(entry, () => this.#writer.drop(entry)))
   }
 
   #verified(entry: number, sha256: Uint8Array | undefined): void {

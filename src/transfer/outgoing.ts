@@ -123,6 +123,13 @@ export class Outgoing {
     this.#options.onEnded(entry, state, code)
   }
 
+  /** The receiver begins to say anew what it has: what it once had verified may be gone from its disk. */
+  beginSurvey(): void {
+    for (let entry = 0; entry < this.manifest.count; entry++) {
+      if (!isLast(this.state(entry))) this.#states[entry] = ENTRY_PENDING
+    }
+  }
+
   /**
    * Whether the receiver may say that all is done: every entry has come to an end, and what it says is published was
    * acknowledged.

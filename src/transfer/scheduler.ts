@@ -39,6 +39,7 @@ export class Scheduler {
     this.#wanted = wanted
     this.#leased.clear()
     this.#leases.clear()
+    this.#cursor = 0
     this.#changed()
   }
 
@@ -83,11 +84,13 @@ export class Scheduler {
 
   /** These are safe: nobody needs to send them any more. */
   settle(ranges: Iterable<Range>): void {
+    const expiresMs = this.#nowMs() + LEASE_TIMEOUT_MS
     for (const { start, end } of ranges) {
       this.#wanted.remove(start, end)
-      this.#unlease(start, end)
+      this.#leased.remove(start, end)
+      // Only the lane that brought it is alive: a dead one beside it must not live on by another's work.
+      for (const lease of this.#leases.values()) if (lease.ranges.remove(start, end) > 0) lease.expiresMs = expiresMs
     }
-    for (const lease of this.#leases.values()) lease.expiresMs = this.#nowMs() + LEASE_TIMEOUT_MS
     this.#changed()
   }
 

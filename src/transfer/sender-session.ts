@@ -105,6 +105,7 @@ export class SenderSession {
         return this.#offer(message.hello)
       case 'accept':
         this.#epoch = message.accept.epoch
+        this.#outgoing.beginSurvey()
         return undefined
       case 'reject':
         return this.#refused(message.code)
@@ -119,6 +120,7 @@ export class SenderSession {
         const ranges = new RangeSet()
         decodeRangePage(message.page, ranges, this.#outgoing.endOffset)
         this.#lane?.acknowledge([...ranges])
+        this.#options.probe('acknowledged')
         return undefined
       }
       case 'nack':

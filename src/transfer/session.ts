@@ -70,6 +70,7 @@ export class Session implements InboxReader {
   #busy = false
   #over = false
   #closeSent = false
+  #answering = false
   #streamEnd: { error: SealiftError | null } | null = null
   #queuedBytes = 0
   #sentBytes = 0
@@ -213,7 +214,8 @@ export class Session implements InboxReader {
     } catch (error) {
       this.fail(error)
     }
-    return !this.#busy && !this.#over
+    // Once it is over, another reader takes what comes.
+    return this.#over || !this.#busy
   }
 
   #heard(): void {
@@ -234,7 +236,10 @@ export class Session implements InboxReader {
   #take(plaintext: Uint8Array): void | Promise<void> {
     const message = decodeMessage(plaintext)
     this.#conversation.said(this.#role === 'sender' ? 'receiver' : 'sender', message)
-    if (message.type === 'ping') return void this.send({ type: 'pong' }).catch(() => undefined)
+    if (message.type === 'ping') {
+      this.#answer()
+      return undefined
+    }
     if (message.type === 'pong') return undefined
     if (message.type === 'close') {
       this.#sayClose(0)
@@ -242,6 +247,16 @@ export class Session implements InboxReader {
       return undefined
     }
     return this.#handler?.(message, () => releaseBuffer(plaintext))
+  }
+
+  /** One answer under way is enough: a peer that asks and never reads must not fill this memory with them. */
+  #answer(): void {
+    if (this.#answering) return
+    this.#answering = true
+    const answered = (): void => {
+      this.#answering = false
+    }
+    this.send({ type: 'pong' }).then(answered, answered)
   }
 
   /** Holds the peer back until a message has been dealt with. */
@@ -285,10 +300,14 @@ export class Session implements InboxReader {
     this.#over = true
     this.#cancelTick()
     this.#wakeDrained()
-    this.#inbox.readBy(null)
-    // A farewell that is still on its way out gets a moment; then the stream is dropped.
+    // A farewell that is still on its way out gets a moment, and so does the peer to end its side. What comes meanwhile
+    // is read and dropped: a socket that is closed over unread bytes is reset, and that would take the farewell back.
     const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => this.#release())
-    this.#stream.end().then(
+    const { frames } = this.#inbox
+    const ended = new Promise<void>((resolve) => {
+      this.#inbox.readBy({ arrived: () => frames.take(frames.length) !== null, ended: () => resolve() })
+    })
+    Promise.all([this.#stream.end(), ended]).then(
       () => {
         cancel()
         this.#release()

@@ -5,11 +5,13 @@
 
 export type Stage =
   | 'listening'
+  | 'resume-key-kept'
   | 'handshake-confirmed'
   | 'offer'
   | 'manifest'
   | 'accepted'
   | 'chunk'
+  | 'acknowledged'
   | 'before-checkpoint'
   | 'after-checkpoint'
   | 'before-sync'

@@ -73,7 +73,7 @@ export class StreamLane implements Lane {
       signal.throwIfAborted()
       if (this.#session.isOver) return never(signal)
       if (this.#session.queuedBytes >= MAX_QUEUED_BYTES) {
-        await this.#session.drained(MAX_QUEUED_BYTES)
+        await orAborted(this.#session.drained(MAX_QUEUED_BYTES), signal)
         continue
       }
       const room = this.limits.windowBytes - this.#unacknowledged.totalBytes
@@ -162,6 +162,18 @@ export class StreamLane implements Lane {
     this.#measuredBytes = 0
     this.#measuredSinceMs = this.#clock.nowMs()
   }
+}
+
+/** Waits for something that need not come. @throws the signal's reason when it is aborted first */
+function orAborted(awaited: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason as Error)
+    signal.addEventListener('abort', stop, { once: true })
+    void awaited.then(() => {
+      signal.removeEventListener('abort', stop)
+      resolve()
+    })
+  })
 }
 
 /** A lane that has ended never has room: only the caller's signal ends the wait. */

@@ -53,8 +53,8 @@ test('no link that is kept resolves to anything outside its root', () => {
       }
       rmSync(path.dirname(path.dirname(root)), { recursive: true })
     }),
-    { numRuns: 400 },
+    { numRuns: 150 },
   )
-  expect(resolved).toBeGreaterThan(200)
-  expect(refused).toBeGreaterThan(200)
+  expect(resolved).toBeGreaterThan(60)
+  expect(refused).toBeGreaterThan(60)
 })

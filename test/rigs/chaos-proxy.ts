@@ -95,6 +95,12 @@ export class ChaosProxy {
     }))
   }
 
+  /** Resets every connection that there is now. */
+  cutAll(): void {
+    this.#moves++
+    for (const socket of this.#sockets) socket.resetAndDestroy()
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await new Promise((resolve) => this.#server.close(resolve))

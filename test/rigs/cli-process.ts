@@ -60,7 +60,7 @@ export class CliProcess {
     }
     collect(child.stdout, (text) => (this.#stdout += text))
     collect(child.stderr, (text) => (this.#stderr += text))
-    const timer = setTimeout(() => this.kill('SIGKILL'), LONGEST_MS)
+    const timer = setTimeout(() => this.killAll(), LONGEST_MS)
     this.end = new Promise((resolve) => {
       child.once('close', (code, signal) => {
         clearTimeout(timer)
@@ -93,6 +93,17 @@ export class CliProcess {
 
   kill(signal: NodeJS.Signals): void {
     if (!this.#ended) this.child.kill(signal)
+  }
+
+  /** Ends it with all that it started. */
+  killAll(): void {
+    if (this.#ended || this.child.pid === undefined) return
+    try {
+      // A shell dies alone of a signal; what it started is in its group.
+      process.kill(-this.child.pid, 'SIGKILL')
+    } catch {
+      this.child.kill('SIGKILL')
+    }
   }
 
   /** Resolves with the first event of that name (that pleases). @throws where the process ends without it */
@@ -215,10 +226,11 @@ export class Desk {
     }
     const child =
       shell === undefined
-        ? spawn(process.execPath, [MAIN, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+        ? spawn(process.execPath, [MAIN, ...args], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
         : spawn('sh', ['-c', shell], {
             cwd,
             env: { ...env, SEALIFT: MAIN, NODE: process.execPath },
+            detached: true,
             stdio: ['ignore', 'pipe', 'pipe'],
           })
     const started = new CliProcess(child)
@@ -255,7 +267,7 @@ export class Desk {
 
   /** Ends every process, then removes all that was made. */
   async close(): Promise<void> {
-    for (const process of this.#processes) process.kill('SIGKILL')
+    for (const process of this.#processes) process.killAll()
     await Promise.all([...this.#processes].map((process) => process.end))
     fs.rmSync(this.root, { recursive: true, force: true })
   }

@@ -19,6 +19,8 @@ export interface Place {
   readonly out: string
   readonly senderLedger: string
   readonly receiverLedger: string
+  /** For what a test moves out of the way. */
+  readonly aside: string
   /** What is beside all that, as it was at the start. */
   readonly surroundings: ReadonlyMap<string, string>
   remove(): void
@@ -38,15 +40,18 @@ export function makePlace(seed: number, tree: TreeOptions = {}): Place {
   fs.mkdirSync(out, { recursive: true })
   makeTree(join(root, 'target', 'beside'), new Chance(seed + 1), { files: 1 })
   fs.mkdirSync(join(root, 'ledgers'), { mode: 0o700 })
-  const place = { root, source, out, senderLedger: join(root, 'ledgers/s/s.db'), receiverLedger: join(root, 'ledgers/r/r.db'), remove }
+  const aside = join(root, 'aside')
+  fs.mkdirSync(aside)
+  const ledgers = { senderLedger: join(root, 'ledgers/s/s.db'), receiverLedger: join(root, 'ledgers/r/r.db') }
+  const place = { root, source, out, aside, ...ledgers, remove }
   return { ...place, surroundings: listSurroundings(place) }
 }
 
-/** Everything in the place but the output folder and the ledgers. */
+/** Everything in the place but the output folder, the ledgers and what was moved aside. */
 export function listSurroundings({ root }: Pick<Place, 'root'>): Map<string, string> {
   const found = new Map<string, string>()
   for (const [name, line] of listTree(root)) {
-    if (!/^(ledgers|target\/out)(\/|$)/.test(name)) found.set(name, line)
+    if (!/^(ledgers|aside|target\/out)(\/|$)/.test(name)) found.set(name, line)
   }
   return found
 }
