@@ -7,6 +7,7 @@
 
 import { ERROR_TABLE, type SealiftError } from '../protocol/errors.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
+import { DEFAULT_HINTS } from './hints.ts'
 
 export interface OutputOptions {
   readonly json?: boolean | undefined
@@ -62,18 +63,19 @@ export class Output {
   /** One line, then hints; with `--json` the same as an event too. */
   error(error: SealiftError): void {
     const message = shown(error.message)
-    const { code, hint, exitCode, retryable, transferId } = error
+    const { code, exitCode, retryable, transferId } = error
+    const hint = error.hint ?? DEFAULT_HINTS[code]
     this.event({
       event: 'error',
       code,
       message,
-      hint: hint ?? null,
+      hint,
       exitCode,
       retryable,
       ...(transferId === undefined ? {} : { transferId }),
     })
     const name = ERROR_TABLE[code].exit >= 130 ? '' : `${this.#paint('31', 'error:')} `
-    const hints = hint?.split('\n').map((line) => `hint: ${shown(line)}\n`) ?? []
+    const hints = hint.split('\n').map((line) => `hint: ${shown(line)}\n`)
     process.stderr.write(`${name}${message}\n${hints.join('')}`)
   }
 

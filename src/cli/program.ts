@@ -48,9 +48,11 @@ Examples:
         program.outputHelp()
         return
       }
-      if (program.args.length > 1 || existsSync(address)) {
+      if (program.args.length > 1 || existsSync(address) || !address.includes(':')) {
         throw new SealiftError('usage', `unknown command ${JSON.stringify(address)}`, {
-          hint: existsSync(address) ? `to send it: sealift send ${address}` : 'sealift --help lists the commands',
+          hint: existsSync(address)
+            ? `to send it: sealift send ${address}`
+            : `the commands are ${program.commands.map((command) => command.name()).join(', ')}; sealift --help says more`,
         })
       }
       const { receive } = await import('./commands/receive.ts')
@@ -168,6 +170,7 @@ function inheritSettings(program: Command): Command {
       .exitOverride()
       .configureOutput({ writeErr: () => undefined })
       .showSuggestionAfterError(true)
+      .allowExcessArguments(false)
     command.helpOption('-h, --help', 'show this help')
   }
   return program

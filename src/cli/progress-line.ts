@@ -1,7 +1,7 @@
 /** The progress line on a terminal: bytes, files, speed, time left, and what it waits for. */
 
 import cliProgress from 'cli-progress'
-import { formatCount, formatSize } from '../config/sizes.ts'
+import { formatCount, formatFiles, formatSize } from '../config/sizes.ts'
 import type { ProgressEvent } from '../transfer/events.ts'
 
 const FORMAT = '{bar} {percent}  {bytes}  {files}  {speed}  {left}'
@@ -29,7 +29,7 @@ export class ProgressLine {
           ? ''
           : `${String(bytesTotal === 0 ? 100 : Math.floor((bytesDone / bytesTotal) * 100)).padStart(3)}%`,
       bytes: bytesTotal === null ? formatSize(bytesDone) : `${formatSize(bytesDone)} of ${formatSize(bytesTotal)}`,
-      files: filesTotal === null ? '' : `${formatCount(filesDone)}/${formatCount(filesTotal)} files`,
+      files: filesTotal === null ? '' : `${formatCount(filesDone)}/${formatFiles(filesTotal)}`,
       speed: `${formatSize(bytesPerSecond)}/s`,
       left: timeLeft(event),
     }

@@ -9,9 +9,9 @@ import type { OutputOptions } from './output.ts'
 /** Options that commands share, as commander gives them. */
 export interface SharedOptions extends OutputOptions {
   readonly yes?: boolean
-  readonly bwlimit?: string
-  readonly port?: string
-  readonly wait?: string
+  readonly bwlimit?: string | undefined
+  readonly port?: string | undefined
+  readonly wait?: string | undefined
 }
 
 /** @throws SealiftError `settings_invalid` */

@@ -1,7 +1,7 @@
 /** Shows a running transfer: as lines and a progress line for people, as events for programs. */
 
 import { formatAddress } from '../config/address.ts'
-import { formatCount, formatSize } from '../config/sizes.ts'
+import { formatCount, formatFiles, formatSize } from '../config/sizes.ts'
 import type { Transfer, TransferResult } from '../library/transfer.ts'
 import type { ListeningEvent, TransferEvent } from '../transfer/events.ts'
 import { type Output, shown } from './output.ts'
@@ -62,7 +62,7 @@ export class TransferView {
         break
       case 'excluded':
         output.say(
-          `Left out ${shown(event.path)} (${formatCount(event.files)} files, ${formatSize(event.bytes)}): ${shown(event.reason)}. --all sends it.`,
+          `Left out ${shown(event.path)} (${formatFiles(event.files)}, ${formatSize(event.bytes)}): ${shown(event.reason)}. --all sends it.`,
         )
         break
       case 'warning':
@@ -78,10 +78,7 @@ export class TransferView {
     const { address, port, token, files, bytes } = event
     const output = this.#output
     if (output.quiet) return
-    const amount =
-      bytes === null
-        ? 'standard input'
-        : `${formatCount(files)} ${files === 1 ? 'file' : 'files'}, ${formatSize(bytes)}`
+    const amount = bytes === null ? 'standard input' : `${formatFiles(files)}, ${formatSize(bytes)}`
     output.say(`Sending ${amount}.  On the other side run:`)
     output.say()
     output.say(output.strong(`    sealift receive ${formatAddress(address, port, true)}:${token ?? ''}`))

@@ -60,3 +60,8 @@ export function formatSize(bytes: number): string {
 export function formatCount(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ',')
 }
+
+/** `1 file`, `1,204 files`. */
+export function formatFiles(files: number): string {
+  return `${formatCount(files)} ${files === 1 ? 'file' : 'files'}`
+}

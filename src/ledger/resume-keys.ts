@@ -114,7 +114,7 @@ export class ResumeKeys {
       `SELECT k.* FROM resume_keys k LEFT JOIN transfers t ON t.key = k.transfer
         WHERE k.role = 'receiver' AND k.host = ? AND k.output_dir = ?
           AND (t.key IS NULL OR t.status IN ('pending', 'in_progress') OR (t.status = 'completed' AND t.told = 0))
-        ORDER BY coalesce(t.updated_at, k.created_at) DESC, k.rowid DESC LIMIT ?`,
+        ORDER BY k.confirmed DESC, coalesce(t.updated_at, k.created_at) DESC, k.rowid DESC LIMIT ?`,
       host,
       outputDir,
       limit,

@@ -8,6 +8,7 @@ import { resolve } from 'node:path'
 import { dialTcp } from '../carriers/tcp.ts'
 import { type ConnectAddress, parseConnectAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
+import { type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
 import { freeBytes } from '../files/free-space.ts'
 import { removeStaleStaging } from '../files/staging.ts'
 import { normalizeToken } from '../identity/token.ts'
@@ -124,6 +125,7 @@ class DirectReceive {
   async run(): Promise<TransferResult> {
     const { host } = this.#address
     removeStaleStaging(this.#outputDir, Date.now())
+    await this.#ledger.resumeKeys.prune()
     const typed = this.#options.token ?? this.#address.token
     const token = typed === null ? null : normalizeToken(typed)
     let keys = await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)
@@ -160,6 +162,8 @@ class DirectReceive {
     })
     try {
       return await this.#untilDone(dialer)
+    } catch (error) {
+      throw this.#explain(toSealiftError(error))
     } finally {
       this.#progress?.stop()
       await this.#reception.close()
@@ -198,7 +202,7 @@ class DirectReceive {
     }
     // Once all is saved, it does not matter that the sender may not know: it can ask again.
     if (error === null || this.#reception.finished !== null) return this.#result()
-    throw this.#explain(error)
+    throw error
   }
 
   /**
@@ -257,7 +261,7 @@ class DirectReceive {
         savedAs: plan.roots.map(({ savedAs }) => savedAs),
         freeBytes: freeBytes(outputDir),
         differing: survey.differing + survey.otherKind,
-        unchanged: survey.unchanged,
+        unchanged: unchangedFiles(manifest, plan),
       },
       AbortSignal.any([signal, this.#signal]),
     )
@@ -343,6 +347,15 @@ const HINTS: Readonly<Partial<Record<SealiftError['code'], string>>> = {
 /** The connection was made and then broke: the token may not be spent yet, so it is worth another try at once. */
 function isCutHandshake(error: SealiftError): boolean {
   return error.code === 'connection_lost'
+}
+
+/** Files that are there already, the same, and so will not be sent. */
+function unchangedFiles(manifest: Manifest, plan: ReceivePlan): number {
+  let files = 0
+  for (const { entry, reason } of skippedEntries(plan)) {
+    if (reason === 'unchanged' && manifest.kind(entry) === KIND_FILE) files++
+  }
+  return files
 }
 
 function firstPaths(manifest: Manifest): string[] {

@@ -188,7 +188,7 @@ class SenderRun {
     this.#context = context
     const { manifest, walk, id } = context
     this.#failed = walk.failed.length
-    this.#files = countFiles(manifest)
+    this.#files = manifest.fileCount
     this.#progress = new Progress(
       systemClock,
       { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: this.#files },
@@ -319,9 +319,9 @@ class SenderRun {
   #warnOfGuess(address: string, state: DirectToken['state']): void {
     const who = escapeForDisplay(address)
     const message =
-      state === 'open'
-        ? `${who} tried a wrong token. If that was not you or your receiver, somebody is guessing.`
-        : `${who} tried a token after this one was used up. It did not get in.`
+      state === 'spent'
+        ? `${who} tried a token after this one was used up. It did not get in.`
+        : `${who} tried a wrong token. If that was not you or your receiver, somebody is guessing.`
     this.#emit({ event: 'warning', code: 'auth_failed', message })
   }
 
@@ -430,15 +430,9 @@ export function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
 }
 
-/** How many entries are files. */
-export function countFiles(manifest: Manifest): number {
-  let files = 0
-  for (let entry = 0; entry < manifest.count; entry++) if (manifest.kind(entry) === KIND_FILE) files++
-  return files
-}
-
 function withTransfer(thrown: unknown, transferId: string): SealiftError {
   const { code, message, hint, cause, retryable, transferId: known } = toSealiftError(thrown)
   if (known !== undefined) return toSealiftError(thrown)
-  return new Failure(code, message, { ...(hint === undefined ? {} : { hint }), cause, retryable, transferId })
+  const advice = hint ?? (retryable ? `run the same line again, or: sealift resume ${transferId}` : undefined)
+  return new Failure(code, message, { ...(advice === undefined ? {} : { hint: advice }), cause, retryable, transferId })
 }

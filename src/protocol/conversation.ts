@@ -22,7 +22,7 @@ type Moves = Partial<Record<Utterance, ConversationState>>
 export const CONVERSATION: Readonly<Record<ConversationState, Readonly<Record<Role, Moves>>>> = {
   greeting: { sender: {}, receiver: { hello: 'offering' } },
   offering: { sender: { offer: 'listing', offerKnown: 'deciding' }, receiver: {} },
-  listing: { sender: { manifest: 'listing', manifestLast: 'deciding' }, receiver: {} },
+  listing: { sender: { manifest: 'listing', manifestLast: 'deciding' }, receiver: { reject: 'ending' } },
   deciding: { sender: {}, receiver: { accept: 'surveying', reject: 'ending' } },
   surveying: { sender: {}, receiver: { states: 'surveying', safe: 'surveying', safeLast: 'moving' } },
   moving: {
@@ -30,7 +30,17 @@ export const CONVERSATION: Readonly<Record<ConversationState, Readonly<Record<Ro
     receiver: { ack: 'moving', nack: 'moving', states: 'moving', done: 'ending' },
   },
   // What the sender had under way when DONE or REJECT left the receiver may still arrive.
-  ending: { sender: { chunk: 'ending', digests: 'ending', entryFailed: 'ending', entryEnd: 'ending' }, receiver: {} },
+  ending: {
+    sender: {
+      manifest: 'ending',
+      manifestLast: 'ending',
+      chunk: 'ending',
+      digests: 'ending',
+      entryFailed: 'ending',
+      entryEnd: 'ending',
+    },
+    receiver: {},
+  },
   closed: { sender: {}, receiver: {} },
 }
 

@@ -48,6 +48,7 @@ export class Manifest {
   #nameEnds: Uint32Array<ArrayBuffer>
   #names: Uint8Array<ArrayBuffer> = new Uint8Array(1024)
   readonly #targets = new Map<number, string>()
+  #fileCount = 0
   #totalBytes = 0
   #unknown = false
   /** Folders from a root down to the last entry: index, bytes of the path, and the last name given in it. */
@@ -72,6 +73,11 @@ export class Manifest {
   /** How many entries there are. */
   get count(): number {
     return this.#count
+  }
+
+  /** How many of the entries are files. */
+  get fileCount(): number {
+    return this.#fileCount
   }
 
   /** Bytes of the content; `null` while a size is unknown. */
@@ -203,6 +209,7 @@ export class Manifest {
     if (entry.kind === KIND_LINK) this.#targets.set(index, entry.target)
     this.#totalBytes += entry.sizeBytes ?? 0
     if (entry.sizeBytes === null) this.#unknown = true
+    if (entry.kind === KIND_FILE) this.#fileCount++
     folder.lastChild = index
     if (entry.kind === KIND_FOLDER) this.#open.push({ index, pathBytes, lastChild: -1 })
     this.#count = index + 1

@@ -8,7 +8,7 @@
 
 import { FrontierDigests } from '../files/file-digest.ts'
 import type { TreeWriter } from '../files/tree-writer.ts'
-import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_SKIPPED, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
+import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
 import { CHECKPOINT_BYTES, CHECKPOINT_MS, SYNC_BYTES, SYNC_MS } from '../protocol/limits.ts'
@@ -23,6 +23,8 @@ export interface Teller {
   acknowledge(ranges: RangeSet): void
   /** A file arrived with another digest and is to be sent once more. */
   nack(entry: number): void
+  /** An entry failed here; nothing more of it is wanted. */
+  failed(entry: number, code: ErrorCode): void
 }
 
 export interface IncomingOptions {
@@ -345,6 +347,7 @@ export class Incoming {
     // Its bytes count as received from here on: what is still on its way is dropped.
     this.#received.add(this.#manifest.startOffset(entry), this.#manifest.endOffsetOf(entry))
     this.#ledger.states.set(entry, ENTRY_FAILED)
+    this.#teller?.failed(entry, code)
     this.#options.onFailed(entry, code, message)
     this.#ended()
   }
@@ -433,12 +436,6 @@ export class Incoming {
       this.#ledger.ranges.cancelSync(mark)
       throw error
     }
-  }
-
-  /** Whether an entry will not be sent any more, for whatever reason. */
-  isVoid(entry: number): boolean {
-    const state = this.#ledger.states.get(entry)
-    return state === ENTRY_SKIPPED || state === ENTRY_FAILED
   }
 }
 

@@ -22,6 +22,8 @@ import { Scheduler } from './scheduler.ts'
 export interface Announcer {
   digests(digests: readonly EntryDigest[]): void
   failed(entry: number, code: ErrorCode): void
+  /** These will not be acknowledged any more. */
+  abandoned(ranges: readonly Range[]): void
 }
 
 export interface OutgoingOptions {
@@ -119,7 +121,9 @@ export class Outgoing {
     this.#states[entry] = state
     // What was published is reported at the end, all at once: the receiver waits for its answer until then.
     if (!isLast(state) || state === ENTRY_PUBLISHED) return
-    this.scheduler.abandon(this.manifest.startOffset(entry), this.manifest.endOffsetOf(entry))
+    const [start, end] = [this.manifest.startOffset(entry), this.manifest.endOffsetOf(entry)]
+    this.scheduler.abandon(start, end)
+    if (end > start) this.#announcer?.abandoned([{ start, end }])
     this.#options.onEnded(entry, state, code)
   }
 

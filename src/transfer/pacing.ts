@@ -46,6 +46,10 @@ class PacedStream implements ByteStream {
   readonly #out: Pace
   readonly #in: Pace
   #turn: Promise<void> = Promise.resolve()
+  /** The sink takes nothing now. */
+  #isPaused = false
+  /** The rate allows nothing now. */
+  #cancelWait: (() => void) | null = null
 
   constructor(stream: ByteStream, bytesPerSecond: number, clock: Clock) {
     this.peer = stream.peer
@@ -60,17 +64,29 @@ class PacedStream implements ByteStream {
       space: () => sink.space().subarray(0, this.#in.sliceBytes),
       filled: (bytes) => {
         const waitMs = this.#in.pass(bytes)
-        const goOn = sink.filled(bytes)
-        if (waitMs <= 0 || !goOn) return goOn
-        this.#clock.after(waitMs, () => this.#stream.resume())
-        return false
+        if (waitMs > 0) this.#wait(waitMs)
+        // What the sink wants and what the rate allows are two things: only both together let the next bytes in.
+        this.#isPaused = !sink.filled(bytes)
+        return !this.#isPaused && this.#cancelWait === null
       },
       ended: (error) => sink.ended(error),
     })
   }
 
+  #wait(waitMs: number): void {
+    this.#cancelWait?.()
+    this.#cancelWait = this.#clock.after(waitMs, () => {
+      this.#cancelWait = null
+      if (!this.#isPaused) this.#stream.resume()
+    })
+  }
+
   resume(): void {
-    this.#stream.resume()
+    // Later, since it may be called from within `filled`, whose answer counts first.
+    queueMicrotask(() => {
+      this.#isPaused = false
+      if (this.#cancelWait === null) this.#stream.resume()
+    })
   }
 
   write(parts: readonly Uint8Array[]): Promise<void> {
@@ -97,6 +113,7 @@ class PacedStream implements ByteStream {
   }
 
   destroy(): void {
+    this.#cancelWait?.()
     this.#stream.destroy()
   }
 }

@@ -56,7 +56,9 @@ export async function recoverPublishing(options: PublishingOptions): Promise<voi
 export async function publishAll(options: PublishingOptions): Promise<void> {
   const { ledger, transfer, progress, writer, probe } = options
   const units = [...unitsToPublish(options)]
-  if (units.length > 0) {
+  // A crash after the last entry leaves its folders still to be finished.
+  const isInterrupted = units.length === 0 && (await ledger.publishIntents.list(transfer)).length > 0
+  if (units.length > 0 || isInterrupted) {
     await publishUnits(options, units)
     for (const { root, layout } of options.plan.roots) if (layout === 'merge') writer.finishRoot(root)
     await writer.syncPublished()

@@ -6,6 +6,7 @@
  */
 
 import { codecById } from '../codecs/codec-table.ts'
+import { ENTRY_FAILED } from '../ledger/entry-state.ts'
 import { type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
@@ -142,6 +143,8 @@ export class ReceiverSession {
   async #offered(offer: Offer): Promise<void> {
     this.#offer = offer
     try {
+      // The format has room for standard input, whose size is not known; taking it comes later.
+      if (offer.bytes === null) throw new SealiftError('policy_refused', 'this version takes only files of known size')
       await this.#reception.offered(offer)
     } catch (error) {
       await this.#refuse(toSealiftError(error))
@@ -163,6 +166,7 @@ export class ReceiverSession {
     if (!last) return
     if (
       manifest.count !== offer.entries ||
+      manifest.fileCount !== offer.files ||
       manifest.totalBytes !== offer.bytes ||
       this.#manifestDigest.hex() !== offer.digest
     ) {
@@ -228,6 +232,10 @@ export class ReceiverSession {
       },
       nack: (entry) => {
         this.#session.send({ type: 'nack', entry }).catch(() => undefined)
+      },
+      failed: (entry, code) => {
+        const runs = [{ first: entry, count: 1, state: ENTRY_FAILED, code: new SealiftError(code, '').wireCode }]
+        this.#session.send({ type: 'states', runs }).catch(() => undefined)
       },
     }
   }

@@ -108,6 +108,7 @@ export class DirectReception implements Reception {
   /** What got its final name and has not been reported. */
   #published: { unit: number; savedAs: string }[] = []
   #finished: Done | null = null
+  #finishing: Promise<Done> | null = null
   /** Row of the transfer that has ended. */
   #endedKey: number | null = null
 
@@ -191,7 +192,7 @@ export class DirectReception implements Reception {
       epoch: current.epoch,
       stateRuns: () => stateRuns(current.progress.states, (entry) => this.#wireCode(entry)),
       safeRanges: () => current.incoming.safeRanges,
-      finish: () => this.#finish(current),
+      finish: () => this.#finishOnce(current),
       report: () => this.#report(),
     }
   }
@@ -201,7 +202,7 @@ export class DirectReception implements Reception {
     if (this.#current !== null && this.#finished === null) return null
     const row = await this.#options.ledger.transfers.find(offer.transferId, 'receiver')
     if (row?.status !== 'completed' || row.told || row.checksum !== offer.digest) return null
-    const done = this.#finished ?? { published: offer.files, skipped: 0, failed: 0 }
+    const done = this.#finished ?? doneBefore(row.options) ?? { published: offer.files, skipped: 0, failed: 0 }
     this.#finished = done
     this.#endedKey = row.key
     return {
@@ -308,11 +309,18 @@ export class DirectReception implements Reception {
     const wished = conflict ?? harmlessWish(offer.conflict)
     const plan = planReceive(manifest, survey, wished, rules)
     const patience = new AbortController()
-    const cancel = clock.after(CONSENT_TIMEOUT_MS, () => patience.abort(new SealiftError('declined', 'nobody answered within 10 minutes')))
+    const cancel = clock.after(CONSENT_TIMEOUT_MS, () =>
+      patience.abort(new SealiftError('declined', 'nobody answered within 10 minutes')),
+    )
     const question = { offer, manifest, survey, plan, policy: wished, outputDir }
     const policy = await decide(question, AbortSignal.any([signal, patience.signal])).finally(cancel)
     const decided = policy === wished ? plan : planReceive(manifest, survey, policy, rules)
-    checkFreeSpace(outputDir, (offer.bytes ?? 0) - survey.unchangedBytes, manifest.count - survey.unchanged)
+    let [bytes, entries] = [offer.bytes ?? 0, manifest.count]
+    for (const { entry } of skippedEntries(decided)) {
+      bytes -= manifest.sizeBytes(entry) ?? 0
+      entries--
+    }
+    checkFreeSpace(outputDir, bytes, entries)
     return decided
   }
 
@@ -368,7 +376,8 @@ export class DirectReception implements Reception {
       probe,
       sync,
       onPublished: (unit, savedAs) => {
-        if (manifest.parent(unit) < 0) this.#savedRoots.set(unit, savedAs)
+        const root = plan.roots.findLast((planned) => planned.root <= unit)
+        if (root !== undefined) this.#savedRoots.set(root.root, savedAs.split('/')[0] as string)
         this.#published.push({ unit, savedAs })
       },
       onSkipped: (entry) => onEntry(entry, 'skipped', null),
@@ -403,6 +412,14 @@ export class DirectReception implements Reception {
     }
   }
 
+  /** A session that breaks while its files are published leaves that under way: the next one waits for it, and does not begin again. */
+  #finishOnce(current: Current): Promise<Done> {
+    this.#finishing ??= this.#finish(current).finally(() => {
+      this.#finishing = null
+    })
+    return this.#finishing
+  }
+
   async #finish(current: Current): Promise<Done> {
     const { ledger, probe } = this.#options
     const { key, manifest, plan, progress, writer, incoming } = current
@@ -420,6 +437,8 @@ export class DirectReception implements Reception {
     }
     writer.remove()
     probe('before-end')
+    // Kept for a sender that does not hear of it now and asks again.
+    await ledger.transfers.update(key, { options: { port: this.#options.port, done } })
     await ledger.transfers.finish(key, 'completed')
     probe('after-end')
     this.#finished = done
@@ -454,6 +473,7 @@ export class DirectReception implements Reception {
 
   /** Lets go of everything; what is safe stays for the next process. */
   async close(): Promise<void> {
+    await this.#finishing?.catch(() => undefined)
     const current = this.#current
     if (current !== null && this.#finished === null) {
       await current.incoming.stop()
@@ -478,6 +498,11 @@ const NOTHING_COMES: IncomingFiles = {
 /** A sender may wish for what keeps everything that is there; replacing is the receiver's to say. */
 function harmlessWish(wish: ConflictPolicy | null): ConflictPolicy {
   return wish === null || wish === 'overwrite' || wish === 'update' ? 'auto' : wish
+}
+
+/** How a transfer ended, as its row remembers. */
+function doneBefore(options: Readonly<Record<string, unknown>>): Done | null {
+  return (options['done'] as Done | undefined) ?? null
 }
 
 /** For `status`: the first root, or how many there are. */

@@ -62,6 +62,7 @@ export class SenderSession {
   #epoch = 0
   #safe = new RangeSet()
   #lane: StreamLane | null = null
+  #receiptsRead = 0
   readonly #announcer: Announcer = {
     digests: (digests) => {
       for (let at = 0; at < digests.length; at += DIGESTS_PER_MESSAGE) {
@@ -69,6 +70,7 @@ export class SenderSession {
       }
     },
     failed: (entry, code) => this.#sendSoon({ type: 'entryFailed', entry, code: new SealiftError(code, '').wireCode }),
+    abandoned: (ranges) => this.#lane?.lose(ranges),
   }
 
   constructor(options: SenderSessionOptions) {
@@ -190,6 +192,7 @@ export class SenderSession {
     for await (const receipt of lane.receipts) {
       if ('safe' in receipt) this.#outgoing.safe(receipt.safe)
       else this.#outgoing.scheduler.giveBack(receipt.lost)
+      this.#receiptsRead++
     }
   }
 
@@ -205,6 +208,8 @@ export class SenderSession {
   }
 
   async #done(done: Done): Promise<void> {
+    // What was acknowledged just before may still be on its way from the lane.
+    while (this.#lane !== null && this.#receiptsRead < this.#lane.receiptCount) await Promise.resolve()
     // "Done" on the sender's screen is a promise, and it is not the receiver's to make alone.
     if (!this.#outgoing.isComplete)
       throw new SealiftError('protocol_violation', 'the receiver says that it has what it has not')

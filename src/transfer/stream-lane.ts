@@ -44,6 +44,7 @@ export class StreamLane implements Lane {
   #lastReceiptMs: number
   #measuredSinceMs: number
   readonly #pending: Receipt[] = []
+  #receiptCount = 0
   #wakeReader: (() => void) | null = null
   #wakeCapacity: (() => void) | null = null
 
@@ -129,7 +130,13 @@ export class StreamLane implements Lane {
     this.#receipt({ lost: ranges })
   }
 
+  /** How many receipts there have been, read or not. */
+  get receiptCount(): number {
+    return this.#receiptCount
+  }
+
   #receipt(receipt: Receipt): void {
+    this.#receiptCount++
     this.#pending.push(receipt)
     this.#wakeReader?.()
     this.#wakeCapacity?.()

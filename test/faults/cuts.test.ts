@@ -46,7 +46,9 @@ describe('a small session', () => {
   test('heals from a cut of each of its first connections', async () => {
     const place = makePlace(3)
     const plan = (connection: number): Planned[] =>
-      connection < 6 ? [{ direction: 'down', spot: { border: 2 + (connection % 4), delta: 1 }, fault: { kind: 'cut', how: 'fin' } }] : []
+      connection < 6
+        ? [{ direction: 'down', spot: { border: 2 + (connection % 4), delta: 1 }, fault: { kind: 'cut', how: 'fin' } }]
+        : []
     await withRun(place, { plan }, async (run) => {
       await run.receiveAll()
       await run.checkDone()

@@ -42,7 +42,10 @@ const RECEIVER_STAGES = [
 ] as const
 
 function makePlan(chance: Chance): KillPlan {
-  const plan = { seed: chance.integer(1, 1e9), tree: { files: chance.integer(0, 6), largeBytes: chance.pick([0, 3 * MIB, 9 * MIB]) } }
+  const plan = {
+    seed: chance.integer(1, 1e9),
+    tree: { files: chance.integer(0, 6), largeBytes: chance.pick([0, 3 * MIB, 9 * MIB]) },
+  }
   const time = chance.pick([1, 1, 1, 2, 3])
   switch (chance.integer(0, 4)) {
     case 0:

@@ -57,7 +57,11 @@ test.each(['flip', 'duplicate', 'drop', 'swap', 'insert'])(
         const fault = makeNoise(chance, kind)
         const where = `seed ${seed}, ${JSON.stringify(fault)} ${direction} at ${spot}`
         const t0 = Date.now()
-        try { await under(where, () => survives(direction, spot, fault)) } catch (e) { failures.push((e as Error).message.slice(0, 900)) }
+        try {
+          await under(where, () => survives(direction, spot, fault))
+        } catch (e) {
+          failures.push((e as Error).message.slice(0, 900))
+        }
         if (Date.now() - t0 > 1000) console.log('slow', where, Date.now() - t0)
       }
     }
@@ -65,16 +69,20 @@ test.each(['flip', 'duplicate', 'drop', 'swap', 'insert'])(
   },
 )
 
-test('a length that promises more than ever comes does not hold up a session for long', { timeout: 120_000 }, async () => {
-  const { borders } = await smallSession()
-  for (const direction of ['up', 'down'] as const) {
-    // The last border is the end of the last record.
-    for (let border = HANDSHAKE_FRAMES; border < borders[direction].length - 1; border++) {
-      // Half a megabyte more, within what a record may have.
-      const fault: Fault = { kind: 'flip', bit: 3 }
-      await under(`${direction}, record ${border}`, async () => {
-        expect(await heals(1, [{ direction, spot: { border, delta: 1 }, fault }], { lines: 1 })).toEqual(['done'])
-      })
+test(
+  'a length that promises more than ever comes does not hold up a session for long',
+  { timeout: 120_000 },
+  async () => {
+    const { borders } = await smallSession()
+    for (const direction of ['up', 'down'] as const) {
+      // The last border is the end of the last record.
+      for (let border = HANDSHAKE_FRAMES; border < borders[direction].length - 1; border++) {
+        // Half a megabyte more, within what a record may have.
+        const fault: Fault = { kind: 'flip', bit: 3 }
+        await under(`${direction}, record ${border}`, async () => {
+          expect(await heals(1, [{ direction, spot: { border, delta: 1 }, fault }], { lines: 1 })).toEqual(['done'])
+        })
+      }
     }
-  }
-})
+  },
+)

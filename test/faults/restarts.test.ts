@@ -18,7 +18,12 @@ const MIB = 1 << 20
 const interrupted = (): SealiftError => new SealiftError('interrupted', 'stopped')
 
 /** Starts a receiver that is stopped by Ctrl-C when it comes to a stage for the n-th time. */
-async function receiveUntil(run: TransferRun, stage: string, time: number, options: ReceiveOptions = {}): Promise<SideRun> {
+async function receiveUntil(
+  run: TransferRun,
+  stage: string,
+  time: number,
+  options: ReceiveOptions = {},
+): Promise<SideRun> {
   let times = 0
   const stop = new AbortController()
   const probe = (at: string): void => {
@@ -72,7 +77,9 @@ test('a file that was added meanwhile: what had arrived is taken over, also of a
     const sender = await run.ended(run.sender)
     expect(sender.error).toBeNull()
     expect(fs.readdirSync(place.out)).toEqual(['tree'])
-    expect(fs.readFileSync(join(place.out, 'tree/large')).equals(fs.readFileSync(join(place.source, 'large')))).toBe(true)
+    expect(fs.readFileSync(join(place.out, 'tree/large')).equals(fs.readFileSync(join(place.source, 'large')))).toBe(
+      true,
+    )
     expect(fs.readFileSync(join(place.out, 'tree/added'), 'utf8')).toBe('after the first run')
   })
 })
@@ -89,25 +96,31 @@ test('files that changed and went meanwhile: what is not the same is sent anew',
     await run.startSender()
     expect((await run.ended(run.startReceiver())).error).toBeNull()
     expect((await run.ended(run.sender)).error).toBeNull()
-    expect(fs.readFileSync(join(place.out, 'tree/large')).equals(fs.readFileSync(join(place.source, 'large')))).toBe(true)
+    expect(fs.readFileSync(join(place.out, 'tree/large')).equals(fs.readFileSync(join(place.source, 'large')))).toBe(
+      true,
+    )
     expect(fs.existsSync(join(place.out, 'tree/one'))).toBe(false)
   })
 })
 
-test('the receiver loses its ledger: its token is spent, and with a new one all is sent anew', { timeout: 60_000 }, async () => {
-  const between = ({ receiverLedger }: Place): void => fs.rmSync(dirname(receiverLedger), { recursive: true })
-  const plan = { seed: 75, tree: { largeBytes: 12 * MIB }, receiver: { stage: 'after-checkpoint', time: 1 } }
-  await runKilledTransfer({ ...plan, between, leavesStaging: true })
+test(
+  'the receiver loses its ledger: its token is spent, and with a new one all is sent anew',
+  { timeout: 60_000 },
+  async () => {
+    const between = ({ receiverLedger }: Place): void => fs.rmSync(dirname(receiverLedger), { recursive: true })
+    const plan = { seed: 75, tree: { largeBytes: 12 * MIB }, receiver: { stage: 'after-checkpoint', time: 1 } }
+    await runKilledTransfer({ ...plan, between, leavesStaging: true })
 
-  const place = makePlace(75)
-  await withRun(place, {}, async (run) => {
-    await receiveUntil(run, 'accepted', 1)
-    between(place)
-    const { error } = await run.ended(run.startReceiver())
-    expect(error).toMatchObject({ code: 'auth_failed', exitCode: 4 })
-    expect(fs.existsSync(join(place.out, 'tree'))).toBe(false)
-  })
-})
+    const place = makePlace(75)
+    await withRun(place, {}, async (run) => {
+      await receiveUntil(run, 'accepted', 1)
+      between(place)
+      const { error } = await run.ended(run.startReceiver())
+      expect(error).toMatchObject({ code: 'auth_failed', exitCode: 4 })
+      expect(fs.existsSync(join(place.out, 'tree'))).toBe(false)
+    })
+  },
+)
 
 test('the sender loses its ledger: a new transfer to the same folder', { timeout: 60_000 }, async () => {
   const between = ({ senderLedger }: Place): void => fs.rmSync(dirname(senderLedger), { recursive: true })
@@ -127,7 +140,11 @@ test('the machine starts anew: what was not synced is fetched again', { timeout:
       fs.utimesSync(path, atime, mtime)
     }
   }
-  for (const [time, stage] of [[1, 'after-checkpoint'], [2, 'after-checkpoint'], [1, 'before-sync']] as const) {
+  for (const [time, stage] of [
+    [1, 'after-checkpoint'],
+    [2, 'after-checkpoint'],
+    [1, 'before-sync'],
+  ] as const) {
     const plan = { seed: 77 + time, tree: { files: 6, largeBytes: 20 * MIB }, receiver: { stage, time } }
     await runKilledTransfer({ ...plan, between })
   }

@@ -70,7 +70,11 @@ function expectFailed(side: SideRun, codes: readonly string[]): void {
   expect(warnings.filter((code) => codes.includes(code))).toHaveLength(1)
 }
 
-async function expectPartial(run: TransferRun, wanted: ReadonlyMap<string, string>, codes: readonly string[]): Promise<void> {
+async function expectPartial(
+  run: TransferRun,
+  wanted: ReadonlyMap<string, string>,
+  codes: readonly string[],
+): Promise<void> {
   const receiver = run.receivers.at(-1) ?? run.startReceiver()
   const endings = await Promise.all([run.ended(receiver), run.ended(run.sender)])
   for (const { error } of endings) expect(error).toMatchObject({ code: 'partial', exitCode: 8 })

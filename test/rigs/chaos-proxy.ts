@@ -118,7 +118,9 @@ export class ChaosProxy {
         if (how === 'reset') socket.resetAndDestroy()
       }
     }
-    const moved = (): void => void this.#moves++
+    const moved = (): void => {
+      this.#moves++
+    }
     const of = (direction: Direction): Planned[] => plan.filter((planned) => planned.direction === direction)
     const { sliceBytes = Number.MAX_SAFE_INTEGER } = this.#options
     const up = new Pipe({ from: near, to: far, plan: of('up'), sliceBytes, cut: end, moved })
@@ -154,7 +156,8 @@ class Pipe {
   #untilBorder = 0
   #silent = false
   /** Collects so many bytes, then passes on what becomes of them. */
-  #held: { readonly wanted: number; readonly bytes: number[]; readonly become: (bytes: number[]) => number[] } | null = null
+  #held: { readonly wanted: number; readonly bytes: number[]; readonly become: (bytes: number[]) => number[] } | null =
+    null
 
   constructor(options: PipeOptions) {
     this.#options = options
@@ -294,7 +297,7 @@ class Pipe {
 
   /** Handshake frames: magic `SLFT`, two bytes, a u16 length. Records: a u32 length. */
   #trackBorders(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       if (this.#untilBorder > 0) {
         const step = Math.min(this.#untilBorder, bytes.length - at)
         this.#untilBorder -= step

@@ -10,7 +10,8 @@ import type { ChildEnd, ChildTask } from './kill-child.ts'
 const SCRIPT = fileURLToPath(new URL('kill-child.ts', import.meta.url))
 
 /** How a process ended: with its last line, by SIGKILL, or in a way that none may end. */
-export type ChildEnding = ChildEnd | { readonly event: 'killed' } | { readonly event: 'crashed'; readonly output: string }
+export type ChildEnding =
+  ChildEnd | { readonly event: 'killed' } | { readonly event: 'crashed'; readonly output: string }
 
 export class SideProcess {
   readonly role: ChildTask['role']

@@ -31,7 +31,11 @@ export interface Healing extends RunOptions {
 }
 
 /** All arrives, although the first connection meets these faults. @returns how the receivers ended, by their codes */
-export async function heals(seed: number, faults: readonly Planned[], { lines, ...options }: Healing): Promise<string[]> {
+export async function heals(
+  seed: number,
+  faults: readonly Planned[],
+  { lines, ...options }: Healing,
+): Promise<string[]> {
   const place = makePlace(seed)
   let codes: string[] = []
   await withRun(place, { ...options, plan: (connection) => (connection === 0 ? faults : []) }, async (run) => {

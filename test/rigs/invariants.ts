@@ -28,7 +28,8 @@ export class Secrets {
   }
 }
 
-const STAGING = /^\.sealift-.*\.part$/
+/** Also what was set aside because no ledger knows it. */
+const STAGING = /^\.sealift-.*\.part(\.stale-\d+)?$/
 
 /** I1: what has a final name is what its source is; while a transfer is unfinished, files may be absent. */
 export function wrongFiles({ source, out }: Place): string[] {
@@ -100,7 +101,9 @@ export function leftOpen(before: readonly string[], after: readonly string[]): s
   const unmatched = [...before]
   const left = after.filter((target) => {
     // Which of its own sockets a process still has is not told by their numbers.
-    const at = unmatched.findIndex((other) => other === target || (other.startsWith('socket:') && target.startsWith('socket:')))
+    const at = unmatched.findIndex(
+      (other) => other === target || (other.startsWith('socket:') && target.startsWith('socket:')),
+    )
     if (at < 0) return true
     unmatched.splice(at, 1)
     return false

@@ -92,7 +92,9 @@ class KilledTransfer {
       if (this.#processes.length > 2 * MOST_PROCESSES) throw new Error(`started again and again: ${this.#story()}`)
     }
     // The moment when the sender said so (I5).
-    const left = incomplete(this.#place).filter((line) => !(this.#plan.leavesStaging === true && line.includes('.sealift-')))
+    const left = incomplete(this.#place).filter(
+      (line) => !(this.#plan.leavesStaging === true && line.includes('.sealift-')),
+    )
     expect(left, this.#story()).toEqual([])
     await this.#receiver?.ended
     this.#check()
@@ -144,7 +146,7 @@ class KilledTransfer {
       kill: isFirst ? (this.#plan.sender ?? null) : null,
     })
     const listening = await this.#sender.listening
-    if (listening?.token == null) return
+    if (listening === null || listening.token === null) return
     this.#port = listening.port
     this.#proxy.senderPort = listening.port
     this.#token = listening.token
@@ -189,9 +191,15 @@ class KilledTransfer {
     for (const ledger of [this.#place.senderLedger, this.#place.receiverLedger]) {
       for (const key of readResumeKeys(ledger)) this.#secrets.addKey(key)
     }
-    const texts = this.#processes.flatMap(({ lines }) => lines.filter((line) => !line.startsWith('{"event":"listening"')))
+    const texts = this.#processes.flatMap(({ lines }) =>
+      lines.filter((line) => !line.startsWith('{"event":"listening"')),
+    )
     const place = this.#place
-    const breaks = [...wrongFiles(place), ...changedSurroundings(place), ...secretsInTheOpen(place, this.#secrets, texts)]
+    const breaks = [
+      ...wrongFiles(place),
+      ...changedSurroundings(place),
+      ...secretsInTheOpen(place, this.#secrets, texts),
+    ]
     expect(breaks, this.#story()).toEqual([])
   }
 

@@ -18,7 +18,15 @@ import {
 } from '../../src/index.ts'
 import { ChaosProxy, type Passage, type Planned } from './chaos-proxy.ts'
 import { type IdleClock, startIdleClock } from './idle-clock.ts'
-import { changedSurroundings, incomplete, leftOpen, openHandles, Secrets, secretsInTheOpen, wrongFiles } from './invariants.ts'
+import {
+  changedSurroundings,
+  incomplete,
+  leftOpen,
+  openHandles,
+  Secrets,
+  secretsInTheOpen,
+  wrongFiles,
+} from './invariants.ts'
 import { type Place, readResumeKeys } from './place.ts'
 
 /** How one call of `sendFiles` or `receiveFiles` went. */
@@ -29,7 +37,8 @@ export interface SideRun {
   readonly end: Promise<Ending>
 }
 
-export type Ending = { readonly result: TransferResult; readonly error: null } | { readonly result: null; readonly error: SealiftError }
+export type Ending =
+  { readonly result: TransferResult; readonly error: null } | { readonly result: null; readonly error: SealiftError }
 
 export interface RunOptions {
   readonly plan?: (connection: number) => readonly Planned[]
@@ -105,13 +114,13 @@ export class TransferRun {
       ...this.#options.send,
       ...options,
     })
-    const listening = Promise.withResolvers<void>()
+    const listening = Promise.withResolvers<unknown>()
     const side = this.#follow(transfer, (event) => {
       if (event.event !== 'listening') return
       this.#port = event.port
       this.proxy.senderPort = event.port
       if (event.token !== null) this.secrets.tokens.add(event.token)
-      listening.resolve()
+      listening.resolve(null)
     })
     this.senders.push(side)
     await Promise.race([listening.promise, side.end])
@@ -226,7 +235,8 @@ export class TransferRun {
   /** Ends what runs, and looks for what it left (I7). */
   async stop(): Promise<void> {
     try {
-      for (const { transfer } of [...this.senders, ...this.receivers]) transfer.cancel(new SealiftError('interrupted', 'the test is over'))
+      for (const { transfer } of [...this.senders, ...this.receivers])
+        transfer.cancel(new SealiftError('interrupted', 'the test is over'))
       for (const side of [...this.senders, ...this.receivers]) await this.ended(side)
       await this.proxy.close()
       // Farewells and refusals may linger for two seconds.
@@ -247,7 +257,11 @@ export class TransferRun {
 }
 
 /** Runs a transfer and stops it, whatever happens; a failure of the run comes before one of stopping. */
-export async function withRun(place: Place, options: RunOptions, body: (run: TransferRun) => Promise<void>): Promise<void> {
+export async function withRun(
+  place: Place,
+  options: RunOptions,
+  body: (run: TransferRun) => Promise<void>,
+): Promise<void> {
   const run = await TransferRun.start(place, options)
   try {
     await body(run)

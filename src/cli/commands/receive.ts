@@ -1,6 +1,6 @@
 /** `sealift receive`: fetches from a listening sender. */
 
-import { formatCount, formatSize } from '../../config/sizes.ts'
+import { formatCount, formatFiles, formatSize } from '../../config/sizes.ts'
 import { parseConnectAddress } from '../../config/address.ts'
 import type { ConflictPolicy, IncomingOffer, OfferAnswer, ReceiveOptions } from '../../library/options.ts'
 import { receiveFiles } from '../../library/receive-files.ts'
@@ -48,7 +48,7 @@ export async function receive(
   }
   const result = await view.follow(receiveFiles(where, options))
   const places = result.savedTo.map(shown)
-  output.say(`Received ${formatCount(result.files)} files, ${formatSize(result.bytes)} ${formatPace(result)}.`)
+  output.say(`Received ${formatFiles(result.files)}, ${formatSize(result.bytes)} ${formatPace(result)}.`)
   if (places.length > 0)
     output.say(
       `Saved to ${places.slice(0, 5).join(', ')}${places.length > 5 ? `, and ${String(places.length - 5)} more` : ''}`,
@@ -77,7 +77,7 @@ async function findToken(asks: boolean, byKey: boolean, signal: AbortSignal): Pr
 function showOffer(offer: IncomingOffer, output: Output): void {
   const { files, bytes, firstPaths, from, peer, freeBytes } = offer
   const more = files > firstPaths.length ? ' …' : ''
-  const amount = `${formatCount(files)} ${files === 1 ? 'file' : 'files'}${bytes === null ? '' : `, ${formatSize(bytes)}`}`
+  const amount = `${formatFiles(files)}${bytes === null ? '' : `, ${formatSize(bytes)}`}`
   output.say(
     `${output.strong(amount)} from ${shown(from)} (${shown(peer)}): ${firstPaths.map(shown).join('  ')}${more}`,
   )

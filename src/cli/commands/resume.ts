@@ -4,7 +4,8 @@ import { formatAddress } from '../../config/address.ts'
 import { openUserLedger } from '../../library/user-ledger.ts'
 import type { TransferRow } from '../../ledger/transfer-row.ts'
 import { SealiftError } from '../../protocol/errors.ts'
-import type { SharedOptions } from '../settings.ts'
+import { DEFAULT_PORT } from '../../protocol/limits.ts'
+import { readPort, type SharedOptions } from '../settings.ts'
 import { receive } from './receive.ts'
 import { send } from './send.ts'
 import { findTransfers } from './status.ts'
@@ -66,7 +67,7 @@ async function resumeSending(row: TransferRow, options: ResumeOptions, signal: A
     {
       ...options,
       ...(named || before.host === undefined ? {} : { listen: before.host }),
-      port: options.port ?? String(before.port ?? ''),
+      port: options.port ?? (before.port === undefined ? undefined : String(before.port)),
       exclude: exclude ?? [],
       patterns: excludeFrom ?? [],
       all: all ?? false,
@@ -81,6 +82,6 @@ async function resumeReceiving(row: TransferRow, options: ResumeOptions, signal:
   const before = placeBefore(row.options)
   if (row.host === null || row.outputDir === null)
     throw new SealiftError('already_done', 'the ledger does not know where this transfer came from')
-  const port = options.port === undefined ? (before.port ?? 15_820) : Number(options.port)
+  const port = readPort(options.port) ?? before.port ?? DEFAULT_PORT
   await receive(formatAddress(row.host, port), { ...options, outputDir: row.outputDir, yes: true, byKey: true }, signal)
 }

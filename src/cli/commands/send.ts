@@ -1,8 +1,8 @@
 /** `sealift send`: listens for one receiver. */
 
-import { formatCount, formatSize } from '../../config/sizes.ts'
+import { formatCount, formatFiles, formatSize } from '../../config/sizes.ts'
 import type { ConflictPolicy, CompressSetting, SendOptions } from '../../library/options.ts'
-import { countFiles, planSend, sendFiles } from '../../library/send-files.ts'
+import { planSend, sendFiles } from '../../library/send-files.ts'
 import { escapeForDisplay } from '../../protocol/names.ts'
 import { Output } from '../output.ts'
 import { readNumber, readPatternFiles, readPort, readRate, readWait, type SharedOptions } from '../settings.ts'
@@ -59,14 +59,14 @@ async function showPlan(paths: readonly string[], options: SendOptions, output: 
   const { manifest, excluded, warnings, failed } = await planSend(paths, options)
   for (const { path, files, bytes, reason, pattern } of excluded) {
     output.event({ event: 'excluded', path, files, bytes, reason: pattern === '' ? reason : `${reason} ${pattern}` })
-    output.say(`Would leave out ${escapeForDisplay(path)} (${formatCount(files)} files, ${formatSize(bytes)}).`)
+    output.say(`Would leave out ${escapeForDisplay(path)} (${formatFiles(files)}, ${formatSize(bytes)}).`)
   }
   for (const { path, message } of [...warnings, ...failed]) {
     const text = `${escapeForDisplay(path)}: ${message}`
     output.event({ event: 'warning', code: 'skipped', message: text })
     output.warn(text)
   }
-  const files = countFiles(manifest)
+  const files = manifest.fileCount
   const bytes = manifest.totalBytes ?? 0
   output.event({
     event: 'done',
@@ -78,5 +78,5 @@ async function showPlan(paths: readonly string[], options: SendOptions, output: 
     seconds: 0,
     bytesPerSecond: 0,
   })
-  output.say(`Would send ${formatCount(files)} files, ${formatSize(bytes)}.`)
+  output.say(`Would send ${formatFiles(files)}, ${formatSize(bytes)}.`)
 }

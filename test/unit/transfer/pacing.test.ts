@@ -1,0 +1,182 @@
+import { afterEach, describe, expect, test } from 'vitest'
+
+import type { ByteStream } from '../../../src/carriers/carrier.ts'
+import { memoryPipe } from '../../../src/carriers/memory.ts'
+import { paced } from '../../../src/transfer/pacing.ts'
+import { settle, VirtualClock } from './virtual-time.ts'
+
+/** How much had arrived at each step of virtual time. */
+type Curve = readonly number[]
+
+const STEP_MS = 10
+const RATES = [20_000, 1_000_000, 50_000_000]
+
+let clock = new VirtualClock()
+let streams: ByteStream[] = []
+afterEach(() => {
+  for (const stream of streams) stream.destroy()
+  clock = new VirtualClock()
+})
+
+function pipe(windowBytes = 1 << 20): [ByteStream, ByteStream] {
+  const pair = memoryPipe({ windowBytes })
+  streams = [...pair]
+  return pair
+}
+
+/** Counts what arrives. @param pauses after every delivery, until the next turn of the event loop */
+function count(stream: ByteStream, pauses = false): () => number {
+  const room = new Uint8Array(1 << 22)
+  let arrived = 0
+  stream.start({
+    space: () => room,
+    filled(bytes) {
+      arrived += bytes
+      if (pauses) setImmediate(() => stream.resume())
+      return !pauses
+    },
+    ended: () => undefined,
+  })
+  return () => arrived
+}
+
+async function curve(arrived: () => number, ms: number): Promise<Curve> {
+  const points = [arrived()]
+  for (let at = 0; at < ms; at += STEP_MS) {
+    await clock.pass(STEP_MS)
+    points.push(arrived())
+  }
+  return points
+}
+
+/** Every second is within 5 % of the rate, and no stretch has more than its due and 50 ms. */
+function expectRate(points: Curve, bytesPerSecond: number): void {
+  const bytes = (from: number, to: number): number => (points[to] as number) - (points[from] as number)
+  const second = 1000 / STEP_MS
+  for (let at = 10; at + second < points.length; at++)
+    expect(Math.abs(bytes(at, at + second) / bytesPerSecond - 1), `the second from ${at * STEP_MS} ms`).toBeLessThanOrEqual(0.05)
+  for (let from = 0; from < points.length; from += 7)
+    for (let to = from + 1; to < points.length; to += 3) {
+      const due = (bytesPerSecond * (to - from) * STEP_MS) / 1000
+      expect(bytes(from, to), `from ${from * STEP_MS} to ${to * STEP_MS} ms`).toBeLessThanOrEqual(due + (bytesPerSecond * 51) / 1000)
+    }
+}
+
+describe('no limit', () => {
+  test('is the stream itself', () => {
+    const [near] = pipe()
+    expect(paced(near, undefined, clock)).toBe(near)
+    expect(paced(near, 0, clock)).toBe(near)
+  })
+})
+
+describe.each(RATES)('%d bytes a second', (rate) => {
+  test('is what is written', async () => {
+    const [near, far] = pipe()
+    const stream = paced(near, rate, clock)
+    const arrived = count(far)
+    const record = new Uint8Array(Math.max(1000, rate / 20))
+    let isOver = false
+    void (async () => {
+      while (!isOver) await stream.write([record.subarray(0, 4), record])
+    })().catch(() => undefined)
+    expectRate(await curve(arrived, 3000), rate)
+    isOver = true
+  })
+
+  test.each([
+    ['a reader that is always ready', false],
+    ['a reader that pauses after every delivery', true],
+  ])('is what is read by %s', async (_, pauses) => {
+    const [near, far] = pipe()
+    const arrived = count(paced(near, rate, clock), pauses)
+    const record = new Uint8Array(1 << 18)
+    let isOver = false
+    void (async () => {
+      while (!isOver) await far.write([record])
+    })().catch(() => undefined)
+    expectRate(await curve(arrived, 3000), rate)
+    isOver = true
+  })
+
+  test('is not saved up while nothing moves', async () => {
+    const [near, far] = pipe()
+    const stream = paced(near, rate, clock)
+    const arrived = count(far)
+    await clock.pass(60_000)
+    void stream.write([new Uint8Array(rate)]).catch(() => undefined)
+    await settle(100)
+    expect(arrived()).toBeLessThanOrEqual((rate * 50) / 1000)
+    await clock.pass(1100)
+    expect(arrived()).toBe(rate)
+  })
+})
+
+describe('a paced stream', () => {
+  test('keeps the order of writes and brings every byte', async () => {
+    const [near, far] = pipe()
+    const stream = paced(near, 100_000, clock)
+    const got: number[] = []
+    const room = new Uint8Array(5000)
+    let ended = false
+    far.start({
+      space: () => room,
+      filled(bytes) {
+        got.push(...room.subarray(0, bytes))
+        return true
+      },
+      ended: (error) => {
+        ended = error === null
+      },
+    })
+    const sizes = [1, 5000, 0, 7, 12_000]
+    const written = sizes.map((size, at) => stream.write([new Uint8Array(size).fill(at)]))
+    const end = stream.end()
+    await clock.pass(1000)
+    await Promise.all([...written, end])
+    expect(got).toEqual(sizes.flatMap((size, at) => new Array<number>(size).fill(at)))
+    expect(ended).toBe(true)
+  })
+
+  test('delivers nothing to a reader that has paused, whatever time passes', async () => {
+    const [near, far] = pipe()
+    const stream = paced(near, 100_000, clock)
+    let paused = false
+    let faults = 0
+    let arrived = 0
+    const room = new Uint8Array(100_000)
+    stream.start({
+      space: () => room,
+      filled(bytes) {
+        if (paused) faults++
+        arrived += bytes
+        paused = arrived % 2 === 0 || arrived > 9000
+        return !paused
+      },
+      ended: () => undefined,
+    })
+    void far.write([new Uint8Array(50_000)]).catch(() => undefined)
+    for (let round = 0; round < 20; round++) {
+      await clock.pass(500)
+      paused = false
+      stream.resume()
+      // Once more, although nothing is paused: a reader may say so at any time.
+      stream.resume()
+    }
+    expect(faults).toBe(0)
+    expect(arrived).toBe(50_000)
+  })
+
+  test('fails its writes when it is dropped, and leaves no timer behind', async () => {
+    const [near, far] = pipe()
+    count(far)
+    const stream = paced(near, 10_000, clock)
+    const written = stream.write([new Uint8Array(100_000)])
+    written.catch(() => undefined)
+    await clock.pass(100)
+    stream.destroy()
+    await clock.pass(100)
+    await expect(written).rejects.toMatchObject({ code: 'connection_lost' })
+    expect(clock.timers).toBe(0)
+  })
+})
