@@ -14,6 +14,9 @@ import type { Meter, MeteredProcess } from './measure.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
+/** What people are shown goes to stderr; the meter reads lines of stdout. */
+const ON_STDOUT = ['sh', '-c', 'exec "$0" "$@" 2>&1']
+
 /** What the receiver's `done` event says. */
 export interface DoneEvent {
   readonly bytes: number
@@ -22,8 +25,8 @@ export interface DoneEvent {
 }
 
 export interface SealiftContender extends Contender {
-  /** Of the transfer before. */
-  readonly last: DoneEvent | null
+  /** One more transfer, with `--json`, for what its `done` event says; the timed ones print for people, as scp does. */
+  ask(meter: Meter, source: string, target: string): Promise<DoneEvent>
   /** Makes the next transfer meet a new ledger. */
   forget(): void
 }
@@ -36,27 +39,28 @@ export function makeSealift(folder: string, home: string): SealiftContender {
   const ledger = join(folder, 'ledger')
   const env = { ...process.env, HOME: home, DB_PATH: join(ledger, 'ledger.db'), NO_COLOR: '1' }
   const program = [process.execPath, join(ROOT, 'bin', 'sealift.js')]
-  let last: DoneEvent | null = null
   mkdirSync(ledger, { recursive: true, mode: 0o700 })
   return {
     name: 'sealift',
-    get last() {
-      return last
-    },
     forget(): void {
       rmSync(ledger, { recursive: true, force: true })
       mkdirSync(ledger, { mode: 0o700 })
     },
     async transfer(meter: Meter, source: string, target: string): Promise<void> {
+      const sender = meter.spawn([...ON_STDOUT, ...program, 'send', source, '--pod', '--port', '0'], { env })
+      const connect = await sender.line((line) => /^ +sealift receive (\S+)$/.exec(line)?.[1])
+      const receiver = meter.spawn([...program, 'receive', connect, '-o', target, '--yes'], { env })
+      await Promise.all([sender.done, receiver.done])
+    },
+    async ask(meter: Meter, source: string, target: string): Promise<DoneEvent> {
       const sender = meter.spawn([...program, 'send', source, '--pod', '--port', '0', '--json'], { env })
       const connect = await sender.line((line) => connectOf(line))
       const receiver = meter.spawn([...program, 'receive', connect, '-o', target, '--json', '--yes'], { env })
       await Promise.all([ended(sender), ended(receiver)])
-      last =
-        receiver.lines
-          .map(parseEvent)
-          .find((event): event is DoneEvent & { event: string } => event?.event === 'done') ?? null
-      if (last === null) throw new Error('sealift receive printed no done event')
+      const events = receiver.lines.map(parseEvent)
+      const done = events.find((event): event is DoneEvent & { event: string } => event?.event === 'done')
+      if (done === undefined) throw new Error('sealift receive printed no done event')
+      return done
     },
   }
 }

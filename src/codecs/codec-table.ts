@@ -6,7 +6,7 @@
 
 import { SealiftError } from '../protocol/errors.ts'
 import { bloscLz4 } from './blosc-lz4.ts'
-import type { Codec, CodecName } from './codec.ts'
+import { checkLevel, type Codec, type CodecName } from './codec.ts'
 import { gzip } from './gzip.ts'
 import { none } from './none.ts'
 import { HAS_ZSTD, zstd } from './zstd.ts'
@@ -53,6 +53,16 @@ export function pickCodec(setting: CompressSetting, level: number | null, raw: U
   const codec = CODECS[setting]
   // a level given beside `none` means nothing, and is no reason to fail in the middle of a transfer
   return { codec, level: codec === none ? none.defaultLevel : (level ?? codec.defaultLevel) }
+}
+
+/**
+ * Whether a level fits a setting, asked before anything is sent.
+ * @param level `null`: the codec's default
+ * @throws SealiftError `settings_invalid`
+ */
+export function checkCompression(setting: CompressSetting, level: number | null): void {
+  if (level === null || setting === 'none') return
+  checkLevel(setting === 'auto' ? zstd : CODECS[setting], level)
 }
 
 export interface EncodedChunk {

@@ -25,6 +25,9 @@ export function parseConnectAddress(text: string): ConnectAddress {
   const portText = withPort?.[1]
   const token = withPort === null ? rest : withPort[2]
   const port = portText === undefined ? DEFAULT_PORT : parsePort(portText, 'the port')
+  // No token has a colon: this is IPv6 without its brackets, of which nobody can tell where it ends.
+  if (token?.includes(':') === true)
+    throw new SealiftError('usage', 'this is no address to receive from', { hint: HINT })
   if (port === 0) throw new SealiftError('usage', 'nothing can be received from port 0', { hint: HINT })
   return { host, port, token: token === undefined || token.trim() === '' ? null : token }
 }

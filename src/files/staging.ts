@@ -5,6 +5,7 @@
  * Knows nothing of what stands in it.
  */
 
+import { constants } from 'node:fs'
 import { SealiftError } from '../protocol/errors.ts'
 import { STALE_STAGING_MS } from '../protocol/limits.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
@@ -13,6 +14,7 @@ import type { FileSystem } from './file-system.ts'
 import { nodeFileSystem } from './file-system.ts'
 import type { Anchor, Reach } from './folder-handles.ts'
 import { closeAnchor, openAnchor } from './folder-handles.ts'
+import { nearestFolder } from './free-space.ts'
 
 /** Ids come from the other side and become part of a path. */
 const TRANSFER_ID = /^[0-9A-Za-z][0-9A-Za-z-]{0,63}$/
@@ -44,6 +46,21 @@ export function openTarget(outputDir: string, fs: FileSystem = nodeFileSystem, r
       throw new SealiftError('target_not_folder', `${shown} is not a folder`, { cause: error })
     }
     throw diskFault(error, `cannot use ${shown}`)
+  }
+}
+
+/**
+ * Whether something could be saved there, asked before a token is spent on it. Makes nothing.
+ * @throws SealiftError `target_not_folder`, `target_read_only`, …
+ */
+export function checkTarget(outputDir: string, fs: FileSystem = nodeFileSystem): void {
+  const nearest = nearestFolder(outputDir, fs)
+  const shown = escapeForDisplay(nearest)
+  try {
+    if (!fs.statSync(nearest).isDirectory()) throw new SealiftError('target_not_folder', `${shown} is not a folder`)
+    fs.accessSync(nearest, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw diskFault(error, `cannot save in ${shown}`)
   }
 }
 

@@ -10,9 +10,10 @@ import { type ConnectAddress, parseConnectAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
 import { freeBytes } from '../files/free-space.ts'
-import { removeStaleStaging } from '../files/staging.ts'
+import { checkTarget, removeStaleStaging } from '../files/staging.ts'
 import { normalizeToken } from '../identity/token.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { ResumeKey } from '../ledger/resume-keys.ts'
 import { toHex } from '../protocol/bytes.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
@@ -124,11 +125,17 @@ class DirectReceive {
 
   async run(): Promise<TransferResult> {
     const { host } = this.#address
+    checkTarget(this.#outputDir)
     removeStaleStaging(this.#outputDir, Date.now())
     await this.#ledger.resumeKeys.prune()
     const typed = this.#options.token ?? this.#address.token
     const token = typed === null ? null : normalizeToken(typed)
-    let keys = await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)
+    const busy = await this.#busyTransfers()
+    const findKeys = async (): Promise<readonly ResumeKey[]> =>
+      (await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)).filter(
+        ({ transfer }) => transfer === null || !busy.has(transfer),
+      )
+    let keys = await findKeys()
     const dialer = new Dialer({
       crypto: nodeCrypto,
       clock: systemClock,
@@ -150,7 +157,7 @@ class DirectReceive {
           host,
           outputDir: this.#outputDir,
         })
-        keys = await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)
+        keys = await findKeys()
         this.#options.probe?.('resume-key-kept')
       },
       confirmed: async (resumeId, suite) => {
@@ -169,6 +176,28 @@ class DirectReceive {
       await this.#reception.close()
       for (const { resumeKey } of keys) resumeKey.fill(0)
     }
+  }
+
+  /**
+   * Transfers from that host that another process works on: to come back for one of those would push that process out.
+   * @throws SealiftError `transfer_busy` where it is this very sender that the other process receives from
+   */
+  async #busyTransfers(): Promise<ReadonlySet<number>> {
+    const { host, port } = this.#address
+    const busy = new Set<number>()
+    for (const { transfer } of await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)) {
+      const row = transfer === null ? null : await this.#ledger.transfers.get(transfer)
+      if (row === null) continue
+      try {
+        const lock = await this.#ledger.lock(row.id, 'receiver')
+        lock.release()
+      } catch (thrown) {
+        const error = toSealiftError(thrown)
+        if (error.code !== 'transfer_busy' || row.options['port'] === port) throw error
+        busy.add(row.key)
+      }
+    }
+    return busy
   }
 
   /** Sessions one after another, until the transfer is done or cannot go on. */

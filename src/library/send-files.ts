@@ -4,8 +4,9 @@
 
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { listenTcp } from '../carriers/tcp.ts'
+import { listenTcp, type TcpListener } from '../carriers/tcp.ts'
 import { formatAddress } from '../config/address.ts'
+import { checkCompression, type CompressSetting } from '../codecs/codec-table.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { loadExcluder } from '../files/exclude.ts'
 import { SourceReader } from '../files/source-reader.ts'
@@ -27,6 +28,7 @@ import { Outgoing } from '../transfer/outgoing.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { Sender } from '../transfer/sender.ts'
+import { isRefusal } from '../transfer/sender-session.ts'
 import { noProbe } from '../transfer/stage.ts'
 import { listenAddress } from './listen-address.ts'
 import { openUserLedger } from './user-ledger.ts'
@@ -54,6 +56,7 @@ export function sendFiles(paths: string | readonly string[], options: SendOption
 
 /** What would be sent, without sending it. @throws SealiftError as {@link sendFiles} */
 export async function planSend(paths: string | readonly string[], options: SendOptions = {}): Promise<WalkResult> {
+  checkCompression(compressSetting(options), options.compressionLevel ?? null)
   const excluder = await loadExcluder(options.exclude ?? [], options.excludeFrom ?? [])
   return walkSources([paths].flat(), {
     excluder,
@@ -61,6 +64,11 @@ export async function planSend(paths: string | readonly string[], options: SendO
     keepLinks: options.links ?? true,
     priority: options.priority ?? 5,
   })
+}
+
+/** A level without a codec means zstd. */
+function compressSetting({ compress, compressionLevel }: SendOptions): CompressSetting {
+  return compress ?? (compressionLevel === undefined ? 'none' : 'zstd')
 }
 
 class DirectSend {
@@ -223,7 +231,7 @@ class SenderRun {
         conflict: this.#options.conflict ?? null,
       },
       clock: systemClock,
-      compress: this.#options.compress ?? (this.#options.compressionLevel === undefined ? 'none' : 'zstd'),
+      compress: compressSetting(this.#options),
       compressionLevel: this.#options.compressionLevel ?? null,
       waitMs: this.#options.waitMs ?? DEFAULT_WAIT_MS,
       probe,
@@ -235,7 +243,9 @@ class SenderRun {
           suite: session.suite,
           cipher: session.cipher,
         })
-        void ledger.transfers.update(key, { status: 'in_progress', peer: session.peer.address })
+        ledger.transfers
+          .update(key, { status: 'in_progress', peer: session.peer.address })
+          .catch((error: unknown) => sender.stop(toSealiftError(error)))
       },
       onAccepted: () => this.#accepted(),
       onDone: () => ledger.transfers.finish(key, 'completed'),
@@ -243,14 +253,15 @@ class SenderRun {
     })
     const stop = (): void => void sender.stop(toSealiftError(signal.reason))
     const admission = this.#admission(gate, sender)
-    const listener = await listenTcp({
-      host,
-      port: this.#options.port ?? DEFAULT_PORT,
-      onStream: (stream) => admission.accept(paced(stream, this.#options.bytesPerSecond, systemClock)),
-    })
+    let listener: TcpListener | null = null
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
     try {
+      listener = await listenTcp({
+        host,
+        port: this.#options.port ?? DEFAULT_PORT,
+        onStream: (stream) => admission.accept(paced(stream, this.#options.bytesPerSecond, systemClock)),
+      })
       const connect = `${formatAddress(listener.address, listener.port)}:${token}`
       this.#emit({
         event: 'listening',
@@ -267,15 +278,17 @@ class SenderRun {
       await sender.end
       return this.#finish(sender)
     } catch (error) {
-      if (toSealiftError(error).code === 'rejected')
-        await ledger.transfers.finish(key, 'cancelled', toSealiftError(error))
+      const failure = toSealiftError(error)
+      if (isRefusal(failure.code))
+        await ledger.transfers.finish(key, failure.code === 'rejected' ? 'cancelled' : 'failed', failure)
+      else await sender.stop(failure)
       throw withTransfer(error, id)
     } finally {
       signal.removeEventListener('abort', stop)
       this.#progress.stop()
       admission.close()
       this.#outgoing.close()
-      await listener.close()
+      await listener?.close()
     }
   }
 

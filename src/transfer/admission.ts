@@ -110,7 +110,7 @@ export class Admission {
     })
     try {
       await this.#options.checkPeer?.(stream.peer)
-      await this.#handshake(connection, handshake)
+      await this.#handshake(connection, handshake, cancel)
     } catch (thrown) {
       const error = toSealiftError(thrown)
       frames.abort(error)
@@ -127,8 +127,9 @@ export class Admission {
     }
   }
 
-  async #handshake({ stream, inbox, frames }: Unconfirmed, handshake: ResponderHandshake): Promise<void> {
+  async #handshake(connection: Unconfirmed, handshake: ResponderHandshake, cancelDeadline: () => void): Promise<void> {
     const { gate } = this.#options
+    const { stream, inbox, frames } = connection
     const init = await frames.next()
     const resp = handshake.receive(init.kind, init.body)
     if (resp.send !== null) await stream.write([resp.send])
@@ -150,6 +151,9 @@ export class Admission {
       })
       return
     }
+    // Confirmed: neither strangers nor the clock may take its place while the ledger writes.
+    this.#unconfirmed.delete(connection)
+    cancelDeadline()
     gate.spend()
     try {
       await this.#options.commit(verdict.secrets)

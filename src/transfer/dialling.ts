@@ -87,11 +87,18 @@ export class Dialer {
     const stream = await this.#options.dial(signal)
     const inbox = new Inbox(stream)
     const frames = new FrameReader(inbox)
-    const stop = (): void => frames.abort(toSealiftError(signal.reason))
+    // Whatever the handshake waits for, a frame or a write that nobody takes, ends with the stream.
+    const late: { error: SealiftError | null } = { error: null }
+    const giveUp = (error: SealiftError): void => {
+      frames.abort(error)
+      stream.destroy()
+    }
+    const stop = (): void => giveUp(toSealiftError(signal.reason))
     signal.addEventListener('abort', stop, { once: true })
-    const cancel = clock.after(HANDSHAKE_TIMEOUT_MS, () =>
-      frames.abort(new SealiftError('peer_silent', 'the other side accepted the connection and then said nothing')),
-    )
+    const cancel = clock.after(HANDSHAKE_TIMEOUT_MS, () => {
+      late.error = new SealiftError('peer_silent', 'the other side accepted the connection and then said nothing')
+      giveUp(late.error)
+    })
     const handshake = new InitiatorHandshake({
       crypto,
       purpose,
@@ -101,7 +108,7 @@ export class Dialer {
       join: false,
     })
     try {
-      if (signal.aborted) throw signal.reason as Error
+      signal.throwIfAborted()
       await stream.write([handshake.start()])
       const resp = await frames.next()
       const confirm = handshake.receive(resp.kind, resp.body)
@@ -116,11 +123,13 @@ export class Dialer {
       if (done === null) throw new SealiftError('protocol_violation', 'a handshake message out of order')
       this.#tokenUsed = true
       await this.#options.confirmed(done.resumeId, done.suite)
+      signal.throwIfAborted()
       const session = new Session({ stream, inbox, crypto, secrets: done, role, clock })
       return { session, suite: done.suite, resumeId: done.resumeId }
     } catch (error) {
       stream.destroy()
-      throw error
+      signal.throwIfAborted()
+      throw late.error ?? error
     } finally {
       cancel()
       signal.removeEventListener('abort', stop)

@@ -5,7 +5,7 @@
  */
 
 import type { CompressSetting } from '../codecs/codec-table.ts'
-import { errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
 import { type Done, DIGESTS_PER_MESSAGE, type Hello, type Message, type Offer } from '../protocol/messages.ts'
@@ -39,7 +39,7 @@ export type SenderOutcome =
   | { readonly kind: 'broken'; readonly error: SealiftError }
 
 /** Codes after which coming back would change nothing. */
-const FINAL_CODES: ReadonlySet<string> = new Set([
+const FINAL_CODES: ReadonlySet<ErrorCode> = new Set([
   'rejected',
   'declined',
   'conflict',
@@ -48,6 +48,11 @@ const FINAL_CODES: ReadonlySet<string> = new Set([
   'limit_exceeded',
   'version_mismatch',
 ])
+
+/** Whether the receiver said no for good: coming back would change nothing. */
+export function isRefusal(code: ErrorCode): boolean {
+  return FINAL_CODES.has(code)
+}
 
 /** Manifest pages that may wait in this process while the peer reads. */
 const MAX_QUEUED_PAGES_BYTES = 2 << 20

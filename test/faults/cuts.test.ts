@@ -21,7 +21,7 @@ describe('a small session', () => {
 
   test.each([...LOUD, ...QUIET].map((fault) => ({ fault, name: nameOf(fault) })))(
     'heals from a $name at every border, and a byte before or behind it',
-    { timeout: 120_000 },
+    { timeout: slow ? 1_800_000 : 120_000 },
     async ({ fault, name }) => {
       const chance = new Chance(seed)
       const { borders } = await smallSession()
@@ -59,16 +59,16 @@ describe('a small session', () => {
 describe('a session of several chunks', () => {
   const seed = seedOr(12)
 
-  test('sends at most one chunk twice for each cut', { timeout: 60_000 }, async () => {
+  test('sends at most one chunk twice for each cut', { timeout: slow ? 1_800_000 : 60_000 }, async () => {
     const chance = new Chance(seed)
     for (let round = 0; round < (slow ? 40 : 4); round++) {
-      const largeBytes = chance.integer(4 * MIB, 14 * MIB)
+      const largeBytes = chance.integer(8 * MIB, 18 * MIB)
       const place = makePlace(chance.integer(1, 1e9), { largeBytes })
       const cuts = chance.integer(1, 5)
       const plan = (connection: number): Planned[] => {
         if (connection >= cuts) return []
         const how = chance.pick(['fin', 'reset'] as const)
-        return [{ direction: 'down', spot: chance.integer(3000, 3 * MIB), fault: { kind: 'cut', how } }]
+        return [{ direction: 'down', spot: chance.integer(3000, 7 * MIB), fault: { kind: 'cut', how } }]
       }
       await under(`seed ${seed}, round ${round}`, () =>
         withRun(place, { plan }, async (run) => {

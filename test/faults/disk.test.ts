@@ -71,7 +71,9 @@ test('a target that cannot be written: it says so, and the same line works once 
   const place = makePlace(53)
   mount(context, place.out, 'size=32m,ro')
   await withRun(place, {}, async (run) => {
-    await expectFault(run, 'target_read_only')
+    const { error } = await run.ended(run.startReceiver())
+    expect(error).toMatchObject({ code: 'target_read_only', exitCode: 7 })
+    expect(run.passages, 'asked before the token is spent').toHaveLength(0)
     expect(spawnSync('mount', ['-o', 'remount,rw', place.out]).status).toBe(0)
     await run.receiveAll()
     await run.checkDone()

@@ -103,6 +103,17 @@ test('files that changed and went meanwhile: what is not the same is sent anew',
   })
 })
 
+test('staging is removed after the sender was told that files are verified: they are sent again', async () => {
+  const place = makePlace(69, { files: 6, largeBytes: 24 * MIB })
+  await withRun(place, {}, async (run) => {
+    await receiveUntil(run, 'after-checkpoint', 1)
+    await receiveUntil(run, 'accepted', 1)
+    for (const name of fs.readdirSync(place.out)) fs.rmSync(join(place.out, name), { recursive: true })
+    await run.receiveAll()
+    await run.checkDone()
+  })
+})
+
 test(
   'the receiver loses its ledger: its token is spent, and with a new one all is sent anew',
   { timeout: 60_000 },

@@ -38,7 +38,9 @@ test('no link that is kept resolves to anything outside its root', () => {
     fc.property(links, (all) => {
       const root = path.join(place, String(runs++), 'outside', 'root')
       for (const folder of FOLDERS) mkdirSync(path.join(root, folder), { recursive: true })
-      const kept = all.filter(({ folder, target }) => linkFault(target, folder === '' ? 0 : folder.split('/').length) === null)
+      const kept = all.filter(
+        ({ folder, target }) => linkFault(target, folder === '' ? 0 : folder.split('/').length) === null,
+      )
       refused += all.length - kept.length
       for (const { folder, name, target } of kept) symlinkSync(target, path.join(root, folder, name))
       for (const { folder, name, target } of kept) {

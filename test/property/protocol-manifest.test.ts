@@ -17,14 +17,19 @@ interface Node {
   readonly what: number | string | readonly Node[]
 }
 
-const name = fc.oneof(fc.string({ unit: 'binary', minLength: 1, maxLength: 8 }), fc.constantFrom('a', 'B', '\uffee', '😀', 'é'))
+const name = fc.oneof(
+  fc.string({ unit: 'binary', minLength: 1, maxLength: 8 }),
+  fc.constantFrom('a', 'B', '\uffee', '😀', 'é'),
+)
 const fields = {
   name: name.filter((text) => nameFault(encodeUtf8(text)) === null),
   mode: fc.nat(0o7777),
   mtimeNs: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
   priority: fc.nat(9),
 }
-const target = fc.array(fc.constantFrom('..', '.', 'a', 'é'), { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'))
+const target = fc
+  .array(fc.constantFrom('..', '.', 'a', 'é'), { minLength: 1, maxLength: 4 })
+  .map((parts) => parts.join('/'))
 const { tree } = fc.letrec<{ node: Node; tree: readonly Node[] }>((tie) => ({
   node: fc.record({
     ...fields,

@@ -25,7 +25,12 @@ const text = fc.string({ maxLength: 200 })
 const chunkLimit = fc.integer({ min: 65_536, max: Number.MAX_SAFE_INTEGER })
 const page = fc.uint8Array({ maxLength: 200 })
 const run = fc
-  .record({ first: fc.nat(MAX_ENTRIES - 1), count: fc.integer({ min: 1, max: MAX_ENTRIES }), state: fc.nat(255), code: u16 })
+  .record({
+    first: fc.nat(MAX_ENTRIES - 1),
+    count: fc.integer({ min: 1, max: MAX_ENTRIES }),
+    state: fc.nat(255),
+    code: u16,
+  })
   .map((fields) => ({ ...fields, count: Math.min(fields.count, MAX_ENTRIES - fields.first) }))
 
 const said: fc.Arbitrary<Exclude<Message, { type: 'chunk' }>> = fc.oneof(
@@ -89,11 +94,20 @@ describe('a message', () => {
   })
 
   test('with content comes back as it was sent', () => {
-    const header = fc.record({ codec: fc.nat(255), epoch: u32, offset: fc.nat(2 ** 52), rawBytes: fc.integer({ min: 1, max: MAX_CHUNK_BYTES }) })
+    const header = fc.record({
+      codec: fc.nat(255),
+      epoch: u32,
+      offset: fc.nat(2 ** 52),
+      rawBytes: fc.integer({ min: 1, max: MAX_CHUNK_BYTES }),
+    })
     fc.assert(
       fc.property(header, page, (fields, bytes) => {
         const packed = bytes.subarray(0, fields.rawBytes)
-        expect(decodeMessage(concatBytes([encodeChunkHeader(fields), packed]))).toEqual({ type: 'chunk', ...fields, packed })
+        expect(decodeMessage(concatBytes([encodeChunkHeader(fields), packed]))).toEqual({
+          type: 'chunk',
+          ...fields,
+          packed,
+        })
       }),
     )
   })

@@ -12,7 +12,7 @@ const IDLE_TURNS = 3
 const TURN_MS = 4
 const LEAP_MS = 1000
 /** A leap ends early when something moves, so that what a timer sets off is not overtaken by the next timers. */
-const STEP_MS = 25
+const STEP_MS = 50
 /** Turns of the event loop after each step: enough for a connection within this process to be made. */
 const STEP_TURNS = 3
 const CREEP_MS = 1

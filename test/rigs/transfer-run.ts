@@ -4,7 +4,7 @@
  */
 
 import { setImmediate, setTimeout as realDelay } from 'node:timers/promises'
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import {
   type ProgressEvent,
   receiveFiles,
@@ -81,6 +81,8 @@ export class TransferRun {
       ...(sliceBytes === undefined ? {} : { sliceBytes }),
     })
     const run = new TransferRun(place, options, proxy, openBefore)
+    // A test that runs out of time must not leave its time to the next one.
+    onTestFinished(() => run.clock.stop())
     await run.startSender()
     return run
   }

@@ -90,7 +90,12 @@ function recordCase(cipher: CipherName, secretByte: number): RecordVectors['case
     const isKept = counter < RECORD_PLAINTEXTS.length || counter >= RECORDS_PER_KEY - 1
     if (isKept) records.push({ counter, plaintext, record: toHex(concatBytes(record)) })
   }
-  return { name: `${cipher}, from the first record to the first under the second key`, cipher, secret: toHex(secret), records }
+  return {
+    name: `${cipher}, from the first record to the first under the second key`,
+    cipher,
+    secret: toHex(secret),
+    records,
+  }
 }
 
 export function recordVectors(): RecordVectors {
@@ -195,7 +200,10 @@ export function messageVectors(): MessageVectors {
       { name: 'a flag that is neither 0 nor 1', plaintext: '0302' },
       { name: 'a run of no states', plaintext: '060000000000000000040000' },
       { name: 'a chunk of no bytes', plaintext: `08${'00'.repeat(63)}` },
-      { name: 'a chunk with a reserved byte', plaintext: `080000010000000100000000000000000000000${'1'}${'00'.repeat(44)}61` },
+      {
+        name: 'a chunk with a reserved byte',
+        plaintext: `0800000100000001000000000000000000000001${'00'.repeat(44)}61`,
+      },
       { name: 'a HELLO that is not JSON', plaintext: '017b' },
     ],
   }
@@ -223,8 +231,7 @@ const TREES: Readonly<Record<string, readonly EntryFields[]>> = {
 
 export function buildManifest(entries: readonly EntryFields[]): Manifest {
   const manifest = new Manifest()
-  for (const fields of entries)
-    manifest.add({ ...fields, name: fromHex(fields.name), mtimeNs: BigInt(fields.mtimeNs) })
+  for (const fields of entries) manifest.add({ ...fields, name: fromHex(fields.name), mtimeNs: BigInt(fields.mtimeNs) })
   return manifest
 }
 
@@ -232,7 +239,10 @@ export function buildManifest(entries: readonly EntryFields[]): Manifest {
 function raw({ kind, parent, name, mode, mtimeNs, sizeBytes, priority, target }: EntryFields): Uint8Array {
   const bytes = fromHex(name)
   const writer = new ByteWriter().u8(kind).u8(priority).u16(mode).i64(BigInt(mtimeNs))
-  writer.u32(parent + 1).u8(bytes.length).bytes(bytes)
+  writer
+    .u32(parent + 1)
+    .u8(bytes.length)
+    .bytes(bytes)
   if (kind === 0) writer.u64(sizeBytes ?? 0)
   if (kind === 2) writer.u16(encodeUtf8(target).length).bytes(encodeUtf8(target))
   return writer.finish()
@@ -320,7 +330,7 @@ export function rangeVectors(): RangeVectors {
     'ranges out of order': rangePage([20, 30], [0, 10]),
     'a range beyond the content': rangePage([990, 1001]),
     'half a range': rangePage([0, 10]).slice(0, 16),
-    'an offset over 2^53 - 1': `0020000000000000${'0020000000000001'}`,
+    'an offset over 2^53 - 1': '00200000000000000020000000000001',
   }
   for (const page of Object.values(refused)) {
     let isTaken = true

@@ -18,14 +18,14 @@ import { RecordOpener, RecordSealer } from '../../src/protocol/records.ts'
 import { buildManifest, encodeAny, manifestVectors, messageVectors, rangeVectors, toJson } from './generate-protocol.ts'
 import type { ManifestVectors, MessageVectors, RangeVectors, RecordVectors } from './generate-protocol.ts'
 
-function read<T>(name: string): T {
-  return JSON.parse(readFileSync(new URL(name, import.meta.url), 'utf8')) as T
+function read(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(name, import.meta.url), 'utf8'))
 }
 
-const records = read<RecordVectors>('records.json')
-const messages = read<MessageVectors>('messages.json')
-const manifests = read<ManifestVectors>('manifest.json')
-const ranges = read<RangeVectors>('ranges.json')
+const records = read('records.json') as RecordVectors
+const messages = read('messages.json') as MessageVectors
+const manifests = read('manifest.json') as ManifestVectors
+const ranges = read('ranges.json') as RangeVectors
 
 /** HKDF-Expand for at most 32 bytes: one block. */
 function expand(secret: Buffer, label: string, length: number): Buffer {
@@ -42,7 +42,9 @@ describe('records.json', () => {
       nonce.writeUInt32BE((nonce.readUInt32BE(8) ^ counter) >>> 0, 8)
       const bytes = Buffer.from(record, 'hex')
       expect(bytes.readUInt32BE(0)).toBe(bytes.length - 4)
-      const decipher = createDecipheriv(cipher as CipherGCMTypes, expand(traffic, 'key', 32), nonce, { authTagLength: 16 })
+      const decipher = createDecipheriv(cipher as CipherGCMTypes, expand(traffic, 'key', 32), nonce, {
+        authTagLength: 16,
+      })
       decipher.setAAD(bytes.subarray(0, 4))
       decipher.setAuthTag(bytes.subarray(-16))
       const opened = Buffer.concat([decipher.update(bytes.subarray(4, -16)), decipher.final()])

@@ -76,14 +76,17 @@ const WAYS: Readonly<Record<ConversationState, readonly (readonly [Role, Utteran
 const ALLOWED: Readonly<Record<ConversationState, string>> = {
   greeting: 'receiver hello offering',
   offering: 'sender offer listing, sender offerKnown deciding',
-  listing: 'sender manifest listing, sender manifestLast deciding',
+  listing: 'sender manifest listing, sender manifestLast deciding, receiver reject ending',
   deciding: 'receiver accept surveying, receiver reject ending',
   surveying: 'receiver states surveying, receiver safe surveying, receiver safeLast moving',
   moving: [
     'sender chunk moving, sender digests moving, sender entryFailed moving, sender entryEnd moving',
     'receiver ack moving, receiver nack moving, receiver states moving, receiver done ending',
   ].join(', '),
-  ending: 'sender chunk ending, sender digests ending, sender entryFailed ending, sender entryEnd ending',
+  ending: [
+    'sender manifest ending, sender manifestLast ending',
+    'sender chunk ending, sender digests ending, sender entryFailed ending, sender entryEnd ending',
+  ].join(', '),
   closed: '',
 }
 
@@ -145,7 +148,10 @@ test('who has not closed may still finish a sentence, and the second close ends 
 })
 
 test('every message has its place in the table or may be said at any time', () => {
-  const placed = new Set(Object.values(CONVERSATION).flatMap(({ sender, receiver }) => [...Object.keys(sender), ...Object.keys(receiver)]))
+  const placed = new Set(
+    Object.values(CONVERSATION).flatMap(({ sender, receiver }) => [...Object.keys(sender), ...Object.keys(receiver)]),
+  )
   const always = new Set<string>(['ping', 'pong', 'close'])
-  for (const name of Object.keys(MESSAGE) as MessageName[]) expect(placed.has(name) || always.has(name), name).toBe(true)
+  for (const name of Object.keys(MESSAGE) as MessageName[])
+    expect(placed.has(name) || always.has(name), name).toBe(true)
 })

@@ -11,7 +11,12 @@ function nameOf(name: string | Uint8Array): Uint8Array {
   return typeof name === 'string' ? encodeUtf8(name) : name
 }
 
-export function file(parent: number, name: string | Uint8Array, sizeBytes: number | null, changes: Changes = {}): NewEntry {
+export function file(
+  parent: number,
+  name: string | Uint8Array,
+  sizeBytes: number | null,
+  changes: Changes = {},
+): NewEntry {
   return { ...PLAIN, kind: KIND_FILE, parent, name: nameOf(name), sizeBytes, ...changes }
 }
 

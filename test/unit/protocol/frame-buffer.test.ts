@@ -57,28 +57,32 @@ describe('a frame buffer', () => {
   test('gives the same frames however the bytes come, within one buffer of two frames', () => {
     const frame = fc.integer({ min: 0, max: 60 })
     fc.assert(
-      fc.property(fc.array(frame, { minLength: 1, maxLength: 30 }), fc.infiniteStream(fc.integer({ min: 1, max: 100 })), (lengths, cuts) => {
-        const stream: number[] = []
-        for (const [index, length] of lengths.entries())
-          stream.push(0, 0, 0, length, ...new Array<number>(length).fill(index))
-        const buffer = new FrameBuffer(128)
-        const frames: number[][] = []
-        for (let at = 0; at < stream.length; ) {
-          const room = buffer.space()
-          expect(room.length).toBeGreaterThan(0)
-          const bytes = Math.min(room.length, cuts.next().value as number, stream.length - at)
-          room.set(stream.slice(at, at + bytes))
-          buffer.advance(bytes)
-          at += bytes
-          for (;;) {
-            const length = buffer.peekU32()
-            if (length === null || buffer.length < 4 + length) break
-            buffer.take(4)
-            frames.push([...(buffer.take(length) ?? [])])
+      fc.property(
+        fc.array(frame, { minLength: 1, maxLength: 30 }),
+        fc.infiniteStream(fc.integer({ min: 1, max: 100 })),
+        (lengths, cuts) => {
+          const stream: number[] = []
+          for (const [index, length] of lengths.entries())
+            stream.push(0, 0, 0, length, ...new Array<number>(length).fill(index))
+          const buffer = new FrameBuffer(128)
+          const frames: number[][] = []
+          for (let at = 0; at < stream.length;) {
+            const room = buffer.space()
+            expect(room.length).toBeGreaterThan(0)
+            const bytes = Math.min(room.length, cuts.next().value as number, stream.length - at)
+            room.set(stream.slice(at, at + bytes))
+            buffer.advance(bytes)
+            at += bytes
+            for (;;) {
+              const length = buffer.peekU32()
+              if (length === null || buffer.length < 4 + length) break
+              buffer.take(4)
+              frames.push([...(buffer.take(length) ?? [])])
+            }
           }
-        }
-        expect(frames).toEqual(lengths.map((length, index) => new Array<number>(length).fill(index)))
-      }),
+          expect(frames).toEqual(lengths.map((length, index) => new Array<number>(length).fill(index)))
+        },
+      ),
       { numRuns: 300 },
     )
   })

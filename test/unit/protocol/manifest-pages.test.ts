@@ -20,7 +20,14 @@ function refuses(page: Uint8Array, code: string): void {
 
 /** One entry as bytes, with whatever a test wants to be wrong. */
 function entry(
-  fields: { kind?: number; priority?: number; mode?: number; parent?: number; name?: Uint8Array; rest?: Uint8Array } = {},
+  fields: {
+    kind?: number
+    priority?: number
+    mode?: number
+    parent?: number
+    name?: Uint8Array
+    rest?: Uint8Array
+  } = {},
 ): Uint8Array {
   const { kind = KIND_FILE, priority = 0, mode = 0o644, parent = 0, name = encodeUtf8('a'), rest } = fields
   const writer = new ByteWriter()
@@ -63,7 +70,10 @@ describe('pages of a manifest', () => {
   })
 
   test('paging changes nothing of the bytes, over which the digest goes', () => {
-    const manifest = manifestOf(folder(-1, 'r'), ...Array.from({ length: 500 }, (_, at) => file(0, `f${1000 + at}`, at)))
+    const manifest = manifestOf(
+      folder(-1, 'r'),
+      ...Array.from({ length: 500 }, (_, at) => file(0, `f${1000 + at}`, at)),
+    )
     const whole = concatBytes([...encodeManifestPages(manifest)])
     const small = [...encodeManifestPages(manifest, 5000)]
     expect(small.length).toBeGreaterThan(5)

@@ -172,7 +172,9 @@ describe('sizes', () => {
     expect([manifest.totalBytes, manifest.sizeBytes(0), manifest.endOffset]).toEqual([null, null, MAX_CONTENT_BYTES])
     expect([manifest.fileAt(1e15), manifest.endOffsetOf(0)]).toEqual([0, MAX_CONTENT_BYTES])
     manifest.settleSize(12)
-    expect([manifest.totalBytes, manifest.sizeBytes(0), manifest.endOffset, manifest.fileAt(12)]).toEqual([12, 12, 12, 1])
+    expect([manifest.totalBytes, manifest.sizeBytes(0), manifest.endOffset, manifest.fileAt(12)]).toEqual([
+      12, 12, 12, 1,
+    ])
     expect(() => manifest.settleSize(12)).toThrow(expect.objectContaining({ code: 'protocol_violation' }) as Error)
   })
 })
@@ -235,8 +237,6 @@ describe('many entries', () => {
     expect(manifest.count).toBe(many)
     expect(manifest.path(many - 1)).toContain('root/folder-')
     if (many < MAX_ENTRIES) return
-    expect(() => manifest.add(file(-1, 'zz', 1))).toThrow(
-      expect.objectContaining({ code: 'limit_exceeded' }) as Error,
-    )
+    expect(() => manifest.add(file(-1, 'zz', 1))).toThrow(expect.objectContaining({ code: 'limit_exceeded' }) as Error)
   })
 })

@@ -101,7 +101,15 @@ describe('where a link leads (S-33)', () => {
 
 describe('what is shown (S-43)', () => {
   test('plain text of any language stays as it is', () => {
-    for (const text of ['tree/a b.txt', 'Überfluß', '日本語', 'שלום', '😀', "it's 100 % (fine) [really] {yes}", '~!@#$^&*'])
+    for (const text of [
+      'tree/a b.txt',
+      'Überfluß',
+      '日本語',
+      'שלום',
+      '😀',
+      "it's 100 % (fine) [really] {yes}",
+      '~!@#$^&*',
+    ])
       expect(escapeForDisplay(text)).toBe(text)
   })
 

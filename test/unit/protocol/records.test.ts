@@ -158,9 +158,7 @@ describe('the length word', () => {
   test.each([0, 1, 15, 16, MAX_RECORD_BYTES + 1, 2 ** 31, 2 ** 32 - 1, -1])(
     '%d is refused before anything is done for it',
     (length) => {
-      expect(() => checkRecordLength(length)).toThrow(
-        expect.objectContaining({ code: 'protocol_violation' }) as Error,
-      )
+      expect(() => checkRecordLength(length)).toThrow(expect.objectContaining({ code: 'record_invalid' }) as Error)
     },
   )
 

@@ -4,7 +4,15 @@ import { EventQueue, type TransferEvent } from '../../../src/transfer/events.ts'
 import { settle } from './virtual-time.ts'
 
 function progress(bytesDone: number): TransferEvent {
-  return { event: 'progress', transferId: 'id', bytesDone, bytesTotal: 9, filesDone: 0, filesTotal: 1, bytesPerSecond: 0 }
+  return {
+    event: 'progress',
+    transferId: 'id',
+    bytesDone,
+    bytesTotal: 9,
+    filesDone: 0,
+    filesTotal: 1,
+    bytesPerSecond: 0,
+  }
 }
 function warning(message: string): TransferEvent {
   return { event: 'warning', code: 'source_changed', message }

@@ -54,11 +54,16 @@ function expectRate(points: Curve, bytesPerSecond: number): void {
   const bytes = (from: number, to: number): number => (points[to] as number) - (points[from] as number)
   const second = 1000 / STEP_MS
   for (let at = 10; at + second < points.length; at++)
-    expect(Math.abs(bytes(at, at + second) / bytesPerSecond - 1), `the second from ${at * STEP_MS} ms`).toBeLessThanOrEqual(0.05)
+    expect(
+      Math.abs(bytes(at, at + second) / bytesPerSecond - 1),
+      `the second from ${at * STEP_MS} ms`,
+    ).toBeLessThanOrEqual(0.05)
   for (let from = 0; from < points.length; from += 7)
     for (let to = from + 1; to < points.length; to += 3) {
       const due = (bytesPerSecond * (to - from) * STEP_MS) / 1000
-      expect(bytes(from, to), `from ${from * STEP_MS} to ${to * STEP_MS} ms`).toBeLessThanOrEqual(due + (bytesPerSecond * 51) / 1000)
+      expect(bytes(from, to), `from ${from * STEP_MS} to ${to * STEP_MS} ms`).toBeLessThanOrEqual(
+        due + (bytesPerSecond * 51) / 1000,
+      )
     }
 }
 

@@ -4,7 +4,11 @@ import type { ProgressEvent } from '../../../src/transfer/events.ts'
 import { Progress } from '../../../src/transfer/progress.ts'
 import { VirtualClock } from './virtual-time.ts'
 
-function following(bytesTotal: number | null = 10_000_000): { clock: VirtualClock; progress: Progress; said: ProgressEvent[] } {
+function following(bytesTotal: number | null = 10_000_000): {
+  clock: VirtualClock
+  progress: Progress
+  said: ProgressEvent[]
+} {
   const clock = new VirtualClock()
   const said: ProgressEvent[] = []
   const progress = new Progress(clock, { transferId: 'id', bytesTotal, filesTotal: 3 }, (event) => said.push(event))
@@ -20,7 +24,15 @@ describe('progress', () => {
     progress.start()
     progress.set(500, 1)
     expect(said).toEqual([
-      { event: 'progress', transferId: 'id', bytesTotal: null, filesTotal: 3, bytesDone: 500, filesDone: 1, bytesPerSecond: 0 },
+      {
+        event: 'progress',
+        transferId: 'id',
+        bytesTotal: null,
+        filesTotal: 3,
+        bytesDone: 500,
+        filesDone: 1,
+        bytesPerSecond: 0,
+      },
     ])
     expect([progress.bytesDone, progress.filesDone, progress.movedBytes]).toEqual([500, 1, 0])
   })

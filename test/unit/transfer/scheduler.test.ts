@@ -28,7 +28,8 @@ function begun(manifest: Manifest, wanted = all(manifest)): { scheduler: Schedul
 /** Leases until nothing is free. */
 function drain(scheduler: Scheduler, lane: object, maxBytes: number): Range[] {
   const leases: Range[] = []
-  for (let next = scheduler.lease(lane, maxBytes); next !== null; next = scheduler.lease(lane, maxBytes)) leases.push(next)
+  for (let next = scheduler.lease(lane, maxBytes); next !== null; next = scheduler.lease(lane, maxBytes))
+    leases.push(next)
   return leases
 }
 
@@ -81,7 +82,14 @@ describe('leases', () => {
   })
 
   test('know folders and empty files as what they are: no content', () => {
-    const manifest = manifestOf(folder(-1, 'r'), file(0, 'a', 0), file(0, 'b', 60), folder(0, 'c'), file(3, 'd', 60), file(3, 'e', 0))
+    const manifest = manifestOf(
+      folder(-1, 'r'),
+      file(0, 'a', 0),
+      file(0, 'b', 60),
+      folder(0, 'c'),
+      file(3, 'd', 60),
+      file(3, 'e', 0),
+    )
     const { scheduler } = begun(manifest)
     expect(drain(scheduler, A, 100)).toEqual([
       { start: 0, end: 60 },
@@ -221,7 +229,14 @@ test('who waits is woken by everything that may give work or finish it', async (
 describe('several lanes in any order', () => {
   const size = fc.oneof(fc.nat(300), fc.nat(300), fc.constant(0), fc.nat(3000))
   const command = fc.oneof(
-    { weight: 5, arbitrary: fc.record({ kind: fc.constant('lease' as const), lane: fc.nat(2), max: fc.integer({ min: 1, max: 900 }) }) },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        kind: fc.constant('lease' as const),
+        lane: fc.nat(2),
+        max: fc.integer({ min: 1, max: 900 }),
+      }),
+    },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('settle' as const), lane: fc.nat(2), part: fc.nat(3) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('release' as const), lane: fc.nat(2) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('give back' as const), lane: fc.nat(2) }) },
@@ -232,88 +247,92 @@ describe('several lanes in any order', () => {
 
   test('no byte is leased twice, no small file split, and all is sent in the end', () => {
     fc.assert(
-      fc.property(fc.array(size, { minLength: 1, maxLength: 12 }), fc.array(command, { maxLength: 60 }), (sizes, commands) => {
-        const manifest = filesOf(...sizes)
-        const lanes = [{ lane: 0 }, { lane: 1 }, { lane: 2 }]
-        let nowMs = 0
-        const scheduler = new Scheduler(manifest, () => nowMs)
-        const wanted = all(manifest)
-        scheduler.begin(wanted.clone())
-        // The model: who has what, and since when nothing was heard of it.
-        const held = lanes.map(() => ({ ranges: new RangeSet(), heardMs: 0 }))
-        const unlease = (start: number, end: number): void => {
-          for (const lane of held) lane.ranges.remove(start, end)
-        }
-        const fileRange = (index: number): Range => {
-          const at = index % manifest.count
-          return { start: manifest.startOffset(at), end: manifest.endOffsetOf(at) }
-        }
-
-        const lease = (lane: number, max: number): boolean => {
-          for (const other of held) if (other.heardMs + LEASE_TIMEOUT_MS <= nowMs) other.ranges.clear()
-          const free = wanted.clone()
-          for (const other of held) free.removeAll(other.ranges)
-          const range = scheduler.lease(lanes[lane] as object, max)
-          if (range === null) {
-            expect(free.totalBytes, 'nothing is free').toBe(0)
-            return false
+      fc.property(
+        fc.array(size, { minLength: 1, maxLength: 12 }),
+        fc.array(command, { maxLength: 60 }),
+        (sizes, commands) => {
+          const manifest = filesOf(...sizes)
+          const lanes = [{ lane: 0 }, { lane: 1 }, { lane: 2 }]
+          let nowMs = 0
+          const scheduler = new Scheduler(manifest, () => nowMs)
+          const wanted = all(manifest)
+          scheduler.begin(wanted.clone())
+          // The model: who has what, and since when nothing was heard of it.
+          const held = lanes.map(() => ({ ranges: new RangeSet(), heardMs: 0 }))
+          const unlease = (start: number, end: number): void => {
+            for (const lane of held) lane.ranges.remove(start, end)
           }
-          const { start, end } = range
-          expect(end - start).toBeGreaterThan(0)
-          expect(end - start).toBeLessThanOrEqual(max)
-          expect(free.contains(start, end), `[${start}, ${end}) is free`).toBe(true)
-          for (let at = manifest.fileAt(start); at < manifest.count && manifest.startOffset(at) < end; at++) {
-            const [from, to] = [manifest.startOffset(at), manifest.endOffsetOf(at)]
-            if (from >= start && to - from <= max && free.contains(from, to))
-              expect(to, `file ${at} of ${to - from} is not split`).toBeLessThanOrEqual(end)
+          const fileRange = (index: number): Range => {
+            const at = index % manifest.count
+            return { start: manifest.startOffset(at), end: manifest.endOffsetOf(at) }
           }
-          const own = held[lane] as { ranges: RangeSet; heardMs: number }
-          own.ranges.add(start, end)
-          own.heardMs = nowMs
-          return true
-        }
 
-        for (const step of commands) {
-          if (step.kind === 'lease') lease(step.lane, step.max)
-          else if (step.kind === 'wait') nowMs += step.ms
-          else if (step.kind === 'again' || step.kind === 'give up') {
-            const { start, end } = fileRange(step.file)
-            unlease(start, end)
-            if (step.kind === 'again') {
-              wanted.add(start, end)
-              scheduler.want(start, end)
-            } else {
-              wanted.remove(start, end)
-              scheduler.abandon(start, end)
+          const lease = (lane: number, max: number): boolean => {
+            for (const other of held) if (other.heardMs + LEASE_TIMEOUT_MS <= nowMs) other.ranges.clear()
+            const free = wanted.clone()
+            for (const other of held) free.removeAll(other.ranges)
+            const range = scheduler.lease(lanes[lane] as object, max)
+            if (range === null) {
+              expect(free.totalBytes, 'nothing is free').toBe(0)
+              return false
             }
-          } else {
-            const own = held[step.lane] as { ranges: RangeSet; heardMs: number }
-            const ranges = [...own.ranges]
-            const some = step.kind === 'settle' ? ranges.slice(0, step.part) : ranges.slice(-1)
-            if (step.kind === 'settle') {
-              if (some.length > 0) own.heardMs = nowMs
-              wanted.removeAll(some)
-              scheduler.settle(some)
-            } else if (step.kind === 'give back') scheduler.giveBack(some)
-            else scheduler.release(lanes[step.lane] as object)
-            for (const { start, end } of step.kind === 'release' ? ranges : some) unlease(start, end)
+            const { start, end } = range
+            expect(end - start).toBeGreaterThan(0)
+            expect(end - start).toBeLessThanOrEqual(max)
+            expect(free.contains(start, end), `[${start}, ${end}) is free`).toBe(true)
+            for (let at = manifest.fileAt(start); at < manifest.count && manifest.startOffset(at) < end; at++) {
+              const [from, to] = [manifest.startOffset(at), manifest.endOffsetOf(at)]
+              if (from >= start && to - from <= max && free.contains(from, to))
+                expect(to, `file ${at} of ${to - from} is not split`).toBeLessThanOrEqual(end)
+            }
+            const own = held[lane] as { ranges: RangeSet; heardMs: number }
+            own.ranges.add(start, end)
+            own.heardMs = nowMs
+            return true
           }
-          expect(scheduler.wantedBytes).toBe(wanted.totalBytes)
-        }
-        // All lanes but one end; that one finishes.
-        for (const [at, lane] of lanes.entries()) {
-          scheduler.release(lane)
-          held[at]?.ranges.clear()
-        }
-        while (lease(0, 500)) {
-          const [first] = [...(held[0] as { ranges: RangeSet }).ranges]
-          if (first === undefined) break
-          wanted.remove(first.start, first.end)
-          scheduler.settle([first])
-          unlease(first.start, first.end)
-        }
-        expect(scheduler.wantedBytes).toBe(0)
-      }),
+
+          for (const step of commands) {
+            if (step.kind === 'lease') lease(step.lane, step.max)
+            else if (step.kind === 'wait') nowMs += step.ms
+            else if (step.kind === 'again' || step.kind === 'give up') {
+              const { start, end } = fileRange(step.file)
+              unlease(start, end)
+              if (step.kind === 'again') {
+                wanted.add(start, end)
+                scheduler.want(start, end)
+              } else {
+                wanted.remove(start, end)
+                scheduler.abandon(start, end)
+              }
+            } else {
+              const own = held[step.lane] as { ranges: RangeSet; heardMs: number }
+              const ranges = [...own.ranges]
+              const some = step.kind === 'settle' ? ranges.slice(0, step.part) : ranges.slice(-1)
+              if (step.kind === 'settle') {
+                if (some.length > 0) own.heardMs = nowMs
+                wanted.removeAll(some)
+                scheduler.settle(some)
+              } else if (step.kind === 'give back') scheduler.giveBack(some)
+              else scheduler.release(lanes[step.lane] as object)
+              for (const { start, end } of step.kind === 'release' ? ranges : some) unlease(start, end)
+            }
+            expect(scheduler.wantedBytes).toBe(wanted.totalBytes)
+          }
+          // All lanes but one end; that one finishes.
+          for (const [at, lane] of lanes.entries()) {
+            scheduler.release(lane)
+            held[at]?.ranges.clear()
+          }
+          while (lease(0, 500)) {
+            const [first] = [...(held[0] as { ranges: RangeSet }).ranges]
+            if (first === undefined) break
+            wanted.remove(first.start, first.end)
+            scheduler.settle([first])
+            unlease(first.start, first.end)
+          }
+          expect(scheduler.wantedBytes).toBe(0)
+        },
+      ),
       { numRuns: 600 },
     )
   })

@@ -6,7 +6,17 @@ import { SealiftError } from '../../../src/protocol/errors.ts'
 import { encodeChunkHeader, type Message } from '../../../src/protocol/messages.ts'
 import type { Role } from '../../../src/protocol/conversation.ts'
 import type { MessageHandler, Session } from '../../../src/transfer/session.ts'
-import { ACCEPT, HELLO, newSession, OFFER, RawPeer, reachMoving, SAFE, secretPair, sessionPair } from './session-pair.ts'
+import {
+  ACCEPT,
+  HELLO,
+  newSession,
+  OFFER,
+  RawPeer,
+  reachMoving,
+  SAFE,
+  secretPair,
+  sessionPair,
+} from './session-pair.ts'
 import { settle, until, VirtualClock } from './virtual-time.ts'
 
 let clock = new VirtualClock()
@@ -77,7 +87,9 @@ describe('messages', () => {
     const { sender, receiver } = sessionPair(clock)
     await reachMoving({ sender, receiver })
     const got: number[][] = []
-    receiver.listen((message) => void (message.type === 'chunk' && got.push([...message.packed])))
+    receiver.listen((message) => {
+      if (message.type === 'chunk') got.push([...message.packed])
+    })
     const bytes = new Uint8Array(3).fill(5)
     void sender.sendChunk({ codec: 0, epoch: 1, offset: 0, rawBytes: 3 }, bytes)
     bytes.fill(0)
@@ -100,7 +112,7 @@ describe('a peer that breaks the rules', () => {
   test.each([
     ['says what it may not say now', (peer: RawPeer) => peer.say(ACCEPT), 'protocol_violation'],
     ['says what is no message', (peer: RawPeer) => peer.say(Uint8Array.of(99)), 'protocol_violation'],
-    ['says nothing in a record', (peer: RawPeer) => peer.say(new Uint8Array()), 'protocol_violation'],
+    ['says nothing in a record', (peer: RawPeer) => peer.say(new Uint8Array()), 'record_invalid'],
     [
       'sends a record that is changed',
       (peer: RawPeer) => {
@@ -143,7 +155,7 @@ describe('a peer that breaks the rules', () => {
             word.writeUInt32BE(length)
             return peer.stream.write([word])
           },
-          'protocol_violation',
+          'record_invalid',
         ] as const,
     ),
   ] as const)('and %s is told, and the session is over', async (_, act, code) => {
@@ -152,7 +164,7 @@ describe('a peer that breaks the rules', () => {
     await broken(session, code)
     await until(() => peer.heard.some(({ type }) => type === 'close'))
     expect(heard).toEqual([])
-    const wire = new SealiftError(code as 'record_invalid', '').wireCode
+    const wire = new SealiftError(code, '').wireCode
     expect(peer.heard.filter(({ type }) => type !== 'pong')).toEqual([{ type: 'close', code: wire }])
     await until(() => peer.ended)
   })

@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, type EntryState, EntryStates } from '../../../src/ledger/entry-state.ts'
+import {
+  ENTRY_FAILED,
+  ENTRY_PENDING,
+  ENTRY_PUBLISHED,
+  type EntryState,
+  EntryStates,
+} from '../../../src/ledger/entry-state.ts'
 import { decodeMessage, encodeMessage } from '../../../src/protocol/messages.ts'
 import { stateRuns } from '../../../src/transfer/state-runs.ts'
 

@@ -40,7 +40,14 @@ function staged(manifest: Manifest, sizes: ReadonlyMap<number, number> = new Map
 describe('what an older transfer has staged', () => {
   const older = (): Staged => {
     const transfer = staged(
-      manifestOf(folder(-1, 'r'), file(0, 'a', 10), file(0, 'b', 20), file(0, 'c', 30), file(0, 'd', 40), file(0, 'e', 5)),
+      manifestOf(
+        folder(-1, 'r'),
+        file(0, 'a', 10),
+        file(0, 'b', 20),
+        file(0, 'c', 30),
+        file(0, 'd', 40),
+        file(0, 'e', 5),
+      ),
     )
     transfer.ranges.add(0, 20)
     transfer.ranges.add(35, 50)
@@ -95,7 +102,10 @@ describe('what an older transfer has staged', () => {
 describe('what the ledger believes and staging does not have', () => {
   const manifest = manifestOf(folder(-1, 'r'), file(0, 'a', 10), file(0, 'b', 20), file(0, 'c', 0))
 
-  function after(sizes: readonly (readonly [number, number])[], states: readonly (readonly [number, EntryState])[] = []): Staged {
+  function after(
+    sizes: readonly (readonly [number, number])[],
+    states: readonly (readonly [number, EntryState])[] = [],
+  ): Staged {
     const transfer = staged(manifest, new Map(sizes))
     transfer.ranges.add(0, 25)
     for (const [entry, state] of states) transfer.states.set(entry, state, DIGEST)
@@ -149,11 +159,14 @@ describe('what the ledger believes and staging does not have', () => {
   })
 
   test('says nothing of files that have come to an end; folders are made again', () => {
-    const transfer = after([], [
-      [0, ENTRY_VERIFIED],
-      [1, ENTRY_PUBLISHED],
-      [2, ENTRY_FAILED],
-    ])
+    const transfer = after(
+      [],
+      [
+        [0, ENTRY_VERIFIED],
+        [1, ENTRY_PUBLISHED],
+        [2, ENTRY_FAILED],
+      ],
+    )
     expect([0, 1, 2].map((entry) => transfer.states.get(entry))).toEqual([ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_FAILED])
     expect([...transfer.ranges.all()]).toEqual([{ start: 0, end: 25 }])
   })

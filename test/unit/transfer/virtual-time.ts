@@ -51,7 +51,8 @@ export class VirtualClock implements Clock {
     await settle()
     for (;;) {
       let next: Timer | null = null
-      for (const timer of this.#timers) if (timer.atMs <= untilMs && (next === null || timer.atMs < next.atMs)) next = timer
+      for (const timer of this.#timers)
+        if (timer.atMs <= untilMs && (next === null || timer.atMs < next.atMs)) next = timer
       if (next === null) break
       this.#nowMs = Math.max(this.#nowMs, next.atMs)
       const due = next
