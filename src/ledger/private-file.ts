@@ -31,7 +31,7 @@ export function identifyFile(path: string): FileIdentity | null {
  * Makes the folder (0700) where it is missing.
  * @throws SealiftError `ledger_unavailable` where it cannot be made, or where others could replace what is in it
  */
-export function preparePrivateFolder(folder: string): void {
+function preparePrivateFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
   } catch (error) {

@@ -10,7 +10,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { SealiftError } from '../protocol/errors.ts'
 
 /** `SLFT`, in the header of the file: tells a ledger from the database of another program. */
-export const APPLICATION_ID = 0x534c_4654
+const APPLICATION_ID = 0x534c_4654
 
 const FIRST = `
 CREATE TABLE transfers (
@@ -96,7 +96,7 @@ CREATE TABLE resume_keys (
 CREATE INDEX resume_keys_by_transfer ON resume_keys (transfer);
 `
 
-export const MIGRATIONS: readonly string[] = [FIRST]
+const MIGRATIONS: readonly string[] = [FIRST]
 export const SCHEMA_VERSION: number = MIGRATIONS.length
 
 /**

@@ -4,7 +4,8 @@
 
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { listenTcp, type TcpListener } from '../carriers/tcp.ts'
+import type { StreamListener } from '../carriers/carrier.ts'
+import { listenTcp } from '../carriers/tcp.ts'
 import { formatAddress } from '../config/address.ts'
 import { checkCompression, type CompressSetting } from '../codecs/codec-table.ts'
 import { nodeCrypto } from '../crypto/node.ts'
@@ -253,7 +254,7 @@ class SenderRun {
     })
     const stop = (): void => void sender.stop(toSealiftError(signal.reason))
     const admission = this.#admission(gate, sender)
-    let listener: TcpListener | null = null
+    let listener: StreamListener | null = null
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
     try {

@@ -6,57 +6,30 @@
  */
 
 import { createHash } from 'node:crypto'
-import {
-  failedEntries,
-  planReceive,
-  type ConflictPolicy,
-  type ReceivePlan,
-  skippedEntries,
-} from '../files/conflicts.ts'
-import { checkFreeSpace, nearestFolder } from '../files/free-space.ts'
-import { PORTABLE_NAMES, probeNameRules } from '../files/name-rules.ts'
+import { failedEntries, type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
 import { setAsideStaging } from '../files/staging.ts'
-import { surveyTarget, type Survey } from '../files/target-survey.ts'
 import { TreeWriter } from '../files/tree-writer.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
 import type { TransferLock } from '../ledger/transfer-lock.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
-import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages, ManifestDecoder } from '../protocol/manifest-pages.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import { RangeSet } from '../protocol/ranges.ts'
-import type { Clock } from './clock.ts'
 import { Incoming } from './incoming.ts'
 import { entriesOf, publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
 import type { AcceptedTransfer, IncomingFiles, Reception } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
 import { stateRuns } from './state-runs.ts'
+import { type DecisionOptions, decideOffer } from './offer-decision.ts'
 import { adoptEntries, dropWhatIsGone } from './takeover.ts'
 
-/** What a person is asked about. */
-export interface OfferToDecide {
-  readonly offer: Offer
-  readonly manifest: Manifest
-  readonly survey: Survey
-  readonly plan: ReceivePlan
-  /** The policy that the plan goes by. */
-  readonly policy: ConflictPolicy
-  readonly outputDir: string
-}
-
-export interface ReceptionOptions {
+export interface ReceptionOptions extends DecisionOptions {
   readonly ledger: Ledger
-  readonly clock: Clock
   readonly probe: StageProbe
-  /** Absolute. */
-  readonly outputDir: string
-  /** `null`: as the sender wishes where that can harm nothing, else `auto`. */
-  readonly conflict: ConflictPolicy | null
-  /** Whether names that other systems cannot hold are refused or renamed here too. */
-  readonly portableNames: boolean
   readonly name: string
   /** Host that was dialled, and how the peer is shown. */
   readonly host: string
@@ -64,8 +37,6 @@ export interface ReceptionOptions {
   readonly peer: string
   /** Whether `onEntry` wants to hear of each file that was saved. */
   readonly reportsFiles: boolean
-  /** Asks the user. @returns the policy to go by @throws SealiftError `declined` */
-  readonly decide: (question: OfferToDecide, signal: AbortSignal) => Promise<ConflictPolicy>
   /** The transfer is known, now or after a restart. */
   readonly onTransfer: (started: StartedTransfer) => void
   readonly onEntry: (entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null) => void
@@ -232,7 +203,7 @@ export class DirectReception implements Reception {
       return this.#build(row.id, row.key, manifest, row.plan as ReceivePlan, row.epoch, true)
     }
     if (offered === null) throw new SealiftError('protocol_violation', 'an offer without its manifest')
-    const plan = await this.#decide(offer, offered, signal)
+    const plan = await decideOffer(this.#options, offer, offered, signal)
     // Staging that no row knows is never trusted: its bytes may be anything (PROTOCOL 1.6).
     setAsideStaging(outputDir, offer.transferId)
     const fields = {
@@ -300,28 +271,6 @@ export class DirectReception implements Reception {
     const decoder = new ManifestDecoder()
     for await (const page of this.#options.ledger.manifests.read(key)) decoder.push(page)
     return decoder.manifest
-  }
-
-  async #decide(offer: Offer, manifest: Manifest, signal: AbortSignal): Promise<ReceivePlan> {
-    const { clock, outputDir, conflict, decide, portableNames } = this.#options
-    const rules = portableNames ? PORTABLE_NAMES : probeNameRules(nearestFolder(outputDir))
-    const survey = surveyTarget(manifest, outputDir)
-    const wished = conflict ?? harmlessWish(offer.conflict)
-    const plan = planReceive(manifest, survey, wished, rules)
-    const patience = new AbortController()
-    const cancel = clock.after(CONSENT_TIMEOUT_MS, () =>
-      patience.abort(new SealiftError('declined', 'nobody answered within 10 minutes')),
-    )
-    const question = { offer, manifest, survey, plan, policy: wished, outputDir }
-    const policy = await decide(question, AbortSignal.any([signal, patience.signal])).finally(cancel)
-    const decided = policy === wished ? plan : planReceive(manifest, survey, policy, rules)
-    let [bytes, entries] = [offer.bytes ?? 0, manifest.count]
-    for (const { entry } of skippedEntries(decided)) {
-      bytes -= manifest.sizeBytes(entry) ?? 0
-      entries--
-    }
-    checkFreeSpace(outputDir, bytes, entries)
-    return decided
   }
 
   async #build(
@@ -493,11 +442,6 @@ const NOTHING_COMES: IncomingFiles = {
   chunk: () => undefined,
   digest: () => undefined,
   fail: () => undefined,
-}
-
-/** A sender may wish for what keeps everything that is there; replacing is the receiver's to say. */
-function harmlessWish(wish: ConflictPolicy | null): ConflictPolicy {
-  return wish === null || wish === 'overwrite' || wish === 'update' ? 'auto' : wish
 }
 
 /** How a transfer ended, as its row remembers. */

@@ -1,0 +1,75 @@
+/**
+ * The receiver's decision on an offer (PROTOCOL 2.7, 4.6): what is in the way, whether the user wants it, what becomes of
+ * each entry, and whether there is room.
+ *
+ * Knows neither sessions nor the ledger.
+ */
+
+import { type ConflictPolicy, planReceive, type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
+import { checkFreeSpace, nearestFolder } from '../files/free-space.ts'
+import { PORTABLE_NAMES, probeNameRules } from '../files/name-rules.ts'
+import { type Survey, surveyTarget } from '../files/target-survey.ts'
+import { SealiftError } from '../protocol/errors.ts'
+import { CONSENT_TIMEOUT_MS } from '../protocol/limits.ts'
+import type { Manifest } from '../protocol/manifest.ts'
+import type { Offer } from '../protocol/messages.ts'
+import type { Clock } from './clock.ts'
+
+/** What a person is asked about. */
+export interface OfferToDecide {
+  readonly offer: Offer
+  readonly manifest: Manifest
+  readonly survey: Survey
+  readonly plan: ReceivePlan
+  /** The policy that the plan goes by. */
+  readonly policy: ConflictPolicy
+  readonly outputDir: string
+}
+
+export interface DecisionOptions {
+  readonly clock: Clock
+  /** Absolute. */
+  readonly outputDir: string
+  /** `null`: as the sender wishes where that can harm nothing, else `auto`. */
+  readonly conflict: ConflictPolicy | null
+  /** Whether names that other systems cannot hold are refused or renamed here too. */
+  readonly portableNames: boolean
+  /** Asks the user. @returns the policy to go by @throws SealiftError `declined` */
+  readonly decide: (question: OfferToDecide, signal: AbortSignal) => Promise<ConflictPolicy>
+}
+
+/**
+ * Looks at what is in the way, asks the user, and plans what becomes of each entry; decided once, at acceptance.
+ * @throws SealiftError `declined`, `conflict`, `disk_full`, and what the disk says
+ */
+export async function decideOffer(
+  options: DecisionOptions,
+  offer: Offer,
+  manifest: Manifest,
+  signal: AbortSignal,
+): Promise<ReceivePlan> {
+  const { clock, outputDir, conflict, decide, portableNames } = options
+  const rules = portableNames ? PORTABLE_NAMES : probeNameRules(nearestFolder(outputDir))
+  const survey = surveyTarget(manifest, outputDir)
+  const wished = conflict ?? harmlessWish(offer.conflict)
+  const plan = planReceive(manifest, survey, wished, rules)
+  const patience = new AbortController()
+  const cancel = clock.after(CONSENT_TIMEOUT_MS, () =>
+    patience.abort(new SealiftError('declined', 'nobody answered within 10 minutes')),
+  )
+  const question = { offer, manifest, survey, plan, policy: wished, outputDir }
+  const policy = await decide(question, AbortSignal.any([signal, patience.signal])).finally(cancel)
+  const decided = policy === wished ? plan : planReceive(manifest, survey, policy, rules)
+  let [bytes, entries] = [offer.bytes ?? 0, manifest.count]
+  for (const { entry } of skippedEntries(decided)) {
+    bytes -= manifest.sizeBytes(entry) ?? 0
+    entries--
+  }
+  checkFreeSpace(outputDir, bytes, entries)
+  return decided
+}
+
+/** A sender may wish for what keeps everything that is there; replacing is the receiver's to say. */
+function harmlessWish(wish: ConflictPolicy | null): ConflictPolicy {
+  return wish === null || wish === 'overwrite' || wish === 'update' ? 'auto' : wish
+}
