@@ -29,7 +29,9 @@ async function main(args: readonly string[]): Promise<number> {
 
 function usageError(thrown: CommanderError): SealiftError {
   // Commander puts its suggestion on a second line, and "error: " in front.
-  const [first = '', suggestion] = thrown.message.replace(/^error: /, '').split('\n')
+  const [line = '', suggestion] = thrown.message.replace(/^error: /, '').split('\n')
+  // What was typed may hold a token: the values are left out.
+  const first = line.replace(/( but got \d+): .*$/, '$1').replace(/^(unknown option '[^'=]*)=.*'/, "$1'")
   const hint =
     suggestion === undefined
       ? 'sealift --help lists the commands, sealift COMMAND --help its options'

@@ -19,7 +19,6 @@ export type FileSystem = Pick<
   | 'statfsSync'
   | 'readdirSync'
   | 'readlinkSync'
-  | 'realpathSync'
   | 'mkdirSync'
   | 'rmdirSync'
   | 'rmSync'
@@ -37,6 +36,9 @@ export type FileSystem = Pick<
   | 'fsync'
   | 'existsSync'
   | 'accessSync'
->
+> & {
+  /** As the system resolves it; Node's own takes `..` behind a link as text. */
+  readonly realpathSync: (path: string) => string
+}
 
-export const nodeFileSystem: FileSystem = fs
+export const nodeFileSystem: FileSystem = { ...fs, realpathSync: (path) => fs.realpathSync.native(path) }

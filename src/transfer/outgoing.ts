@@ -10,7 +10,7 @@ import { FrontierDigests } from '../files/file-digest.ts'
 import type { ReadOutcome, SourceReader } from '../files/source-reader.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED, type EntryState } from '../ledger/entry-state.ts'
 import { type ErrorCode, errorCodeFromWire, SealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { MAX_CHUNK_BYTES, MAX_RANGES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import type { EntryDigest, StateRun } from '../protocol/messages.ts'
 import { type Range, RangeSet } from '../protocol/ranges.ts'
@@ -188,6 +188,7 @@ export class Outgoing {
   safe(ranges: readonly Range[]): void {
     let bytes = 0
     for (const { start, end } of ranges) bytes += this.safeRanges.add(start, end)
+    if (this.safeRanges.count > MAX_RANGES) throw new SealiftError('limit_exceeded', 'too many separate ranges')
     this.scheduler.settle(ranges)
     this.#options.onProgress(bytes)
   }

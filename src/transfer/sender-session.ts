@@ -186,7 +186,7 @@ export class SenderSession {
     this.#outgoing.attach(this.#safe, this.#announcer)
     onAccepted(this.#epoch)
     this.#options.probe('accepted')
-    void this.#receipts(lane)
+    this.#receipts(lane).catch((thrown: unknown) => this.#session.fail(toSealiftError(thrown)))
     this.#watchForStall(lane)
     this.#outgoing.move(lane, this.#stop.signal).catch((thrown: unknown) => {
       if (!this.#stop.signal.aborted) this.#session.fail(toSealiftError(thrown))

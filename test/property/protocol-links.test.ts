@@ -12,16 +12,18 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { linkFault } from '../../src/protocol/names.ts'
 
-const FOLDERS = ['', 'a', 'a/b', 'a/b/c', 'b', 'b/a'] as const
-const part = fc.constantFrom('.', '..', '..', 'a', 'b', 'c', 'l', 'm', '')
-const links = fc.uniqueArray(
-  fc.record({
-    folder: fc.constantFrom(...FOLDERS),
-    name: fc.constantFrom('l', 'm', 'n'),
-    target: fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/')),
-  }),
-  { selector: ({ folder, name }) => `${folder}/${name}`, minLength: 1, maxLength: 8 },
+const FOLDERS = ['', 'a', 'a/b', 'b'] as const
+const NAMES = ['l', 'm', 'n'] as const
+const part = fc.constantFrom('.', '..', '..', 'a', 'b', 'l', 'm', '')
+const target = fc.oneof(
+  fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/')),
+  // Through a link, and up from where it leads: what no single target shows.
+  fc.constantFrom('.', '..', '..', 'l/..', 'm/..', 'a/l/..', '../l/..', 'b/m/../..', 'l/m'),
 )
+/** A target for every name in every folder. */
+const links = fc
+  .tuple(...FOLDERS.flatMap((folder) => NAMES.map((name) => target.map((text) => ({ folder, name, target: text })))))
+  .map((all): { folder: string; name: string; target: string }[] => all)
 
 let place = ''
 let runs = 0
@@ -46,7 +48,8 @@ test('no link that is kept resolves to anything outside its root', () => {
       for (const { folder, name, target } of kept) {
         let real: string
         try {
-          real = realpathSync(path.join(root, folder, name))
+          // not realpathSync alone: that takes `..` out of a target as text, which the system does not
+          real = realpathSync.native(path.join(root, folder, name))
         } catch {
           continue // leads nowhere, or in a circle
         }
@@ -55,7 +58,7 @@ test('no link that is kept resolves to anything outside its root', () => {
       }
       rmSync(path.dirname(path.dirname(root)), { recursive: true })
     }),
-    { numRuns: 150 },
+    { numRuns: 120 },
   )
   expect(resolved).toBeGreaterThan(60)
   expect(refused).toBeGreaterThan(60)

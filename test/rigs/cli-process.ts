@@ -22,13 +22,32 @@ export interface Event {
   readonly [field: string]: unknown
 }
 
-export interface Ended {
+/** How a process ended, and all that it said. */
+export class Ended {
   /** Exit status; `null` where a signal ended the process. */
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
   readonly stdout: string
   readonly stderr: string
-  readonly events: readonly Event[]
+
+  constructor(code: number | null, signal: NodeJS.Signals | null, stdout: string, stderr: string) {
+    this.code = code
+    this.signal = signal
+    this.stdout = stdout
+    this.stderr = stderr
+  }
+
+  /** All lines of stdout, which must be JSON. */
+  get events(): Event[] {
+    return parseEvents(this.stdout)
+  }
+}
+
+function parseEvents(stdout: string): Event[] {
+  return stdout
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Event)
 }
 
 export interface StartOptions {
@@ -66,7 +85,7 @@ export class CliProcess {
         clearTimeout(timer)
         this.#ended = true
         this.#changed()
-        resolve({ code, signal, stdout: this.#stdout, stderr: this.#stderr, events: this.events })
+        resolve(new Ended(code, signal, this.#stdout, this.#stderr))
       })
     })
   }
@@ -85,10 +104,7 @@ export class CliProcess {
 
   /** All whole lines of stdout, which must be JSON. */
   get events(): Event[] {
-    return this.#stdout
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line) as Event)
+    return parseEvents(this.#stdout)
   }
 
   kill(signal: NodeJS.Signals): void {

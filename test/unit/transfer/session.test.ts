@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
+import type { ByteSink, ByteStream } from '../../../src/carriers/carrier.ts'
 import { memoryPipe, type MemoryPipeOptions } from '../../../src/carriers/memory.ts'
 import { concatBytes } from '../../../src/protocol/bytes.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
@@ -394,6 +395,33 @@ describe('the end', () => {
     await peer.stream.end()
     await settle()
     expect([heard.length, session.isOver]).toEqual([1, false])
+    gate.resolve(undefined)
+    expect(await session.end).toEqual({ code: 7, error: null })
+  })
+
+  test('by a fault that the carrier tells at once does not swallow what had arrived before it', async () => {
+    const gate = Promise.withResolvers<undefined>()
+    const given: { sink: ByteSink | null } = { sink: null }
+    const [own, theirs] = secretPair()
+    const silent: ByteStream = {
+      peer: { address: 'memory', port: 1 },
+      start: (sink) => {
+        given.sink = sink
+      },
+      resume: () => undefined,
+      write: () => Promise.resolve(),
+      end: () => Promise.resolve(),
+      destroy: () => undefined,
+    }
+    const session = newSession(silent, own, 'sender', clock)
+    session.listen(() => gate.promise.then(() => undefined))
+    const peer = new RawPeer(silent, theirs, false)
+    const bytes = concatBytes([peer.seal(HELLO), peer.seal({ type: 'close', code: 7 })])
+    given.sink?.space().set(bytes)
+    given.sink?.filled(bytes.length)
+    given.sink?.ended(new SealiftError('connection_lost', 'reset'))
+    await settle()
+    expect(session.isOver).toBe(false)
     gate.resolve(undefined)
     expect(await session.end).toEqual({ code: 7, error: null })
   })
