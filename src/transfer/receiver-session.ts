@@ -7,8 +7,8 @@
 
 import { codecById } from '../codecs/codec-table.ts'
 import { ENTRY_FAILED } from '../ledger/entry-state.ts'
-import { type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { ERROR_TABLE, type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { ManifestDecoder } from '../protocol/manifest-pages.ts'
 import {
@@ -101,6 +101,7 @@ export class ReceiverSession {
   /** Runs the session to its end; never rejects. */
   async run(): Promise<ReceiverOutcome> {
     this.#session.listen((message, release) => this.#take(message, release))
+    this.#session.awaitWord(STALL_TIMEOUT_MS)
     this.#session.send({ type: 'hello', hello: this.#reception.hello }).catch(() => undefined)
     const end = await this.#session.end
     this.#accepted?.incoming.tell(null)
@@ -177,6 +178,7 @@ export class ReceiverSession {
 
   /** Decides beside the session, which goes on with its keep-alive meanwhile (a person may take minutes). */
   #decide(offer: Offer, manifest: Manifest | null): void {
+    this.#session.awaitWord(null)
     this.#accept(offer, manifest).catch((error: unknown) => this.#fault(toSealiftError(error)))
   }
 
@@ -204,12 +206,16 @@ export class ReceiverSession {
     since.removeAll(safe)
     if (since.count > 0) teller.acknowledge(since)
     accepted.incoming.begin()
+    // Long, because a sender may have to read a large file again before it knows its digest.
+    this.#session.awaitWord(CONSENT_TIMEOUT_MS)
     const ended = this.#session.end.then(() => true)
     if (await Promise.race([accepted.incoming.complete.then(() => false), ended])) return
+    this.#session.awaitWord(null)
     const done = await accepted.finish()
     await this.#sendStates(accepted)
     this.#saidDone = true
     await this.#session.send({ type: 'done', done })
+    this.#session.awaitWord(STALL_TIMEOUT_MS)
     this.#probe('done')
     accepted.report()
   }
@@ -287,6 +293,13 @@ function senderStopped(code: ErrorCode): SealiftError {
     case 'replaced':
       return new SealiftError('replaced', 'another receiver of yours took this transfer over')
     default:
-      return new SealiftError(code, `the sender ended the session (${code})`)
+      // What a peer says may end this side in words of its own, but not as if the user had stopped it or Sealift were at fault.
+      return new SealiftError(isTellable(code) ? code : 'peer_stopped', `the sender ended the session (${code})`)
   }
+}
+
+/** Faults of a peer that mean something here: refusals, keys, network, integrity, disk and parts. */
+function isTellable(code: ErrorCode): boolean {
+  const { exit } = ERROR_TABLE[code]
+  return exit >= 3 && exit <= 8
 }

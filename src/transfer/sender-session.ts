@@ -6,9 +6,9 @@
 
 import type { CompressSetting } from '../codecs/codec-table.ts'
 import { type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
+import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
-import { type Done, DIGESTS_PER_MESSAGE, type Hello, type Message, type Offer } from '../protocol/messages.ts'
+import { type Done, DIGESTS_PER_MESSAGE, type Hello, type Message, type Offer, type StateRun } from '../protocol/messages.ts'
 import { decodeRangePage, RangeSet } from '../protocol/ranges.ts'
 import type { Clock } from './clock.ts'
 import type { Announcer, Outgoing } from './outgoing.ts'
@@ -54,6 +54,9 @@ export function isRefusal(code: ErrorCode): boolean {
   return FINAL_CODES.has(code)
 }
 
+/** A receiver's user may think, and its disk may take its time; but not for ever. */
+const LONGEST_QUIET_MS = CONSENT_TIMEOUT_MS + STALL_TIMEOUT_MS
+
 /** Manifest pages that may wait in this process while the peer reads. */
 const MAX_QUEUED_PAGES_BYTES = 2 << 20
 
@@ -67,6 +70,8 @@ export class SenderSession {
   #epoch = 0
   #safe = new RangeSet()
   #lane: StreamLane | null = null
+  #statedEntries = 0
+  readonly #sentAgain = new Set<number>()
   #receiptsRead = 0
   readonly #announcer: Announcer = {
     digests: (digests) => {
@@ -87,6 +92,7 @@ export class SenderSession {
   /** Runs the session to its end; never rejects. */
   async run(): Promise<SenderOutcome> {
     this.#session.listen((message) => this.#take(message))
+    this.#session.awaitWord(STALL_TIMEOUT_MS)
     const end = await this.#session.end
     this.#stop.abort(new SealiftError('connection_lost', 'the session is over'))
     this.#outgoing.detach(this.#announcer)
@@ -112,13 +118,13 @@ export class SenderSession {
         return this.#offer(message.hello)
       case 'accept':
         this.#epoch = message.accept.epoch
+        this.#session.awaitWord(STALL_TIMEOUT_MS)
         this.#outgoing.beginSurvey()
         return undefined
       case 'reject':
         return this.#refused(message.code)
       case 'states':
-        this.#outgoing.states(message.runs)
-        return undefined
+        return this.#states(message.runs)
       case 'safe':
         decodeRangePage(message.page, this.#safe, this.#outgoing.endOffset)
         if (message.last) this.#move()
@@ -131,8 +137,7 @@ export class SenderSession {
         return undefined
       }
       case 'nack':
-        this.#outgoing.again(message.entry)
-        return undefined
+        return this.#again(message.entry)
       case 'done':
         return this.#done(message.done)
       default:
@@ -140,14 +145,34 @@ export class SenderSession {
     }
   }
 
+  /** An honest receiver says each state at the start, when it fails, and at the end: more is work for nothing. */
+  #states(runs: readonly StateRun[]): void {
+    for (const { count } of runs) this.#statedEntries += count
+    if (this.#statedEntries > 3 * this.#outgoing.manifest.count)
+      throw new SealiftError('protocol_violation', 'the receiver states the same entries again and again')
+    this.#outgoing.states(runs)
+  }
+
+  /** A second mismatch fails a file there, so none is asked for twice in a session (PROTOCOL 2.4). */
+  #again(entry: number): void {
+    if (this.#sentAgain.has(entry))
+      throw new SealiftError('protocol_violation', 'the receiver asks for a file again and again')
+    this.#sentAgain.add(entry)
+    this.#outgoing.again(entry)
+  }
+
   async #offer(hello: Hello): Promise<void> {
     const { offer, onHello, probe } = this.#options
     onHello(hello)
+    this.#session.awaitWord(null)
     this.#maxChunkBytes = Math.min(hello.maxChunkBytes, MAX_CHUNK_BYTES)
     const known = hello.known?.transferId === offer.transferId && hello.known.digest === offer.digest
     probe('offer')
     await this.#session.send({ type: 'offer', offer: { ...offer, manifestFollows: !known } })
-    if (known) return
+    if (known) {
+      this.#session.awaitWord(LONGEST_QUIET_MS)
+      return
+    }
     // Pages go out while the next is made, one behind, because the last one must say that it is.
     let page: Uint8Array = new Uint8Array()
     for (const next of encodeManifestPages(this.#outgoing.manifest)) {
@@ -156,6 +181,7 @@ export class SenderSession {
       await this.#session.drained(MAX_QUEUED_PAGES_BYTES)
     }
     this.#sendSoon({ type: 'manifest', last: true, page })
+    this.#session.awaitWord(LONGEST_QUIET_MS)
     probe('manifest')
   }
 
@@ -165,7 +191,9 @@ export class SenderSession {
   }
 
   async #refused(wire: number): Promise<void> {
-    const code = errorCodeFromWire(wire) ?? 'rejected'
+    // A no is a no, whatever else the number may mean.
+    const said = errorCodeFromWire(wire)
+    const code = said !== null && isRefusal(said) ? said : 'rejected'
     const error = new SealiftError(code === 'declined' ? 'rejected' : code, peerMessage(code))
     this.#outcome = { kind: 'refused', error }
     void this.#session.close(0)
@@ -183,6 +211,7 @@ export class SenderSession {
       compressionLevel,
     })
     this.#lane = lane
+    this.#session.awaitWord(LONGEST_QUIET_MS)
     this.#outgoing.attach(this.#safe, this.#announcer)
     onAccepted(this.#epoch)
     this.#options.probe('accepted')

@@ -76,6 +76,9 @@ export class Session implements InboxReader {
   #sentBytes = 0
   #lastSentMs: number
   #lastReceivedMs: number
+  /** When something other than a PING came, or a turn of the other side began. */
+  #lastWordMs: number
+  #wordLimitMs: number | null = null
   /** Bytes that had arrived then. */
   #heardBytes = 0
   #cancelTick: () => void = () => undefined
@@ -94,6 +97,7 @@ export class Session implements InboxReader {
     this.#opener = new RecordOpener(crypto, secrets.cipher, secrets.receiveSecret)
     this.#lastSentMs = clock.nowMs()
     this.#lastReceivedMs = clock.nowMs()
+    this.#lastWordMs = this.#lastReceivedMs
     const { promise, resolve } = Promise.withResolvers<SessionEnd>()
     this.end = promise
     this.#resolveEnd = resolve
@@ -132,6 +136,15 @@ export class Session implements InboxReader {
    */
   sendChunk(chunk: Omit<ChunkMessage, 'type' | 'packed'>, packed: Uint8Array): Promise<void> {
     return this.#transmit({ type: 'chunk', ...chunk, packed }, [encodeChunkHeader(chunk), packed])
+  }
+
+  /**
+   * From now on it is the other side's turn: the session ends where it only sends PINGs for so long, so that a peer
+   * that lives but does nothing holds nobody for ever. `null`: it may be quiet.
+   */
+  awaitWord(limitMs: number | null): void {
+    this.#wordLimitMs = limitMs
+    this.#lastWordMs = this.#clock.nowMs()
   }
 
   /** Resolves when fewer than so many bytes wait to leave, or the session is over. */
@@ -201,7 +214,10 @@ export class Session implements InboxReader {
   }
 
   arrived(): boolean {
-    if (this.#inbox.receivedBytes - this.#heardBytes >= LEAST_GROWTH_BYTES) this.#heard()
+    if (this.#inbox.receivedBytes - this.#heardBytes >= LEAST_GROWTH_BYTES) {
+      this.#heard()
+      this.#lastWordMs = this.#lastReceivedMs
+    }
     try {
       while (!this.#busy && !this.#over) {
         const sealed = this.#nextRecord()
@@ -241,6 +257,7 @@ export class Session implements InboxReader {
       return undefined
     }
     if (message.type === 'pong') return undefined
+    this.#lastWordMs = this.#lastReceivedMs
     if (message.type === 'close') {
       this.#sayClose(0)
       this.#finish({ code: message.code, error: null })
@@ -327,9 +344,13 @@ export class Session implements InboxReader {
   #tick(): void {
     this.#cancelTick = this.#clock.after(PING_INTERVAL_MS / 4, () => {
       const now = this.#clock.nowMs()
-      if (this.#busy) this.#lastReceivedMs = now
+      if (this.#busy) this.#lastReceivedMs = this.#lastWordMs = now
       if (now - this.#lastReceivedMs >= SILENCE_TIMEOUT_MS) {
         this.fail(new SealiftError('peer_silent', 'nothing was heard from the other side for 30 seconds'))
+        return
+      }
+      if (this.#wordLimitMs !== null && now - this.#lastWordMs >= this.#wordLimitMs) {
+        this.fail(new SealiftError('peer_silent', 'the other side lives, but does nothing any more'))
         return
       }
       if (now - this.#lastSentMs >= PING_INTERVAL_MS) void this.send({ type: 'ping' }).catch(() => undefined)

@@ -71,7 +71,7 @@ function offerOf(entries: readonly RawEntry[], lies: Partial<Offer> = {}): Offer
     entries: entries.length,
     files: entries.filter(({ kind = KIND_FILE }) => kind === KIND_FILE).length,
     bytes: sizes.reduce((sum, size) => sum + size, 0),
-    digest: sha256(concatBytes(entries.map(entry))).toString('hex' as never),
+    digest: Buffer.from(sha256(concatBytes(entries.map(entry)))).toString('hex'),
     manifestFollows: true,
     conflict: null,
     ...lies,
@@ -93,6 +93,15 @@ async function expectRefusal({ peer, end, place }: Meeting, code: ErrorCode, lea
   expect(rejected === undefined ? told : rejected.code).toBe(ERROR_TABLE[code].wire)
   expectNothing(place, leaves)
   return ended
+}
+
+/** The session ended with this error, which may be the line's fault: the receiver would come back. */
+async function expectBroken({ peer, end, transfer, place }: Meeting, code: ErrorCode): Promise<void> {
+  expect(await peer.closed()).toBe(ERROR_TABLE[code].wire)
+  transfer.cancel()
+  const { events } = await end
+  expect(events).toContainEqual(expect.objectContaining({ event: 'warning', code }))
+  expectNothing(place, [STAGING])
 }
 
 function expectNothing(place: Place, leaves: readonly string[] = []): void {
@@ -409,20 +418,16 @@ describe('messages', () => {
     const meeting = await accepted()
     const before = process.memoryUsage().arrayBuffers
     meeting.peer.wire(words[name] as Uint8Array)
-    await expectRefusal(meeting, 'protocol_violation', [STAGING])
+    await expectBroken(meeting, 'record_invalid')
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 << 20)
   })
 
   test('a record that was changed ends the session, and nothing of it is believed', async () => {
-    const { peer, end, transfer, place } = await accepted()
-    const record = peer.sealed(concatBytes([chunkHeader(() => undefined)]))
+    const meeting = await accepted()
+    const record = meeting.peer.sealed(concatBytes([chunkHeader(() => undefined)]))
     record[record.length - 1] = (record[record.length - 1] as number) ^ 1
-    peer.wire(record)
-    expect(await peer.closed()).toBe(ERROR_TABLE.record_invalid.wire)
-    transfer.cancel()
-    const { events } = await end
-    expect(events).toContainEqual(expect.objectContaining({ event: 'warning', code: 'record_invalid' }))
-    expectNothing(place, [STAGING])
+    meeting.peer.wire(record)
+    await expectBroken(meeting, 'record_invalid')
   })
 
   test('a million PINGs that nobody reads answers to cost no memory', async () => {

@@ -34,8 +34,9 @@ export function startIdleClock(moves: () => number): IdleClock {
   let last = -1
   let idleTurns = 0
   let leaping = false
+  let stopped = false
   const leap = async (ms: number, from: number): Promise<void> => {
-    for (let left = ms; left > 0 && moves() === from; left -= STEP_MS) {
+    for (let left = ms; left > 0 && !stopped && moves() === from; left -= STEP_MS) {
       await vi.advanceTimersByTimeAsync(Math.min(left, STEP_MS))
       for (let turn = 0; turn < STEP_TURNS; turn++) await setImmediate()
     }
@@ -56,9 +57,11 @@ export function startIdleClock(moves: () => number): IdleClock {
       return vi.getTimerCount()
     },
     async pass(ms) {
-      await vi.advanceTimersByTimeAsync(ms)
+      if (!stopped) await vi.advanceTimersByTimeAsync(ms)
     },
     stop() {
+      if (stopped) return
+      stopped = true
       clearInterval(watch)
       vi.useRealTimers()
     },

@@ -136,8 +136,8 @@ export class RawPeer {
     return taken
   }
 
-  async #until(ready: () => boolean): Promise<void> {
-    const deadline = Date.now() + PATIENCE_MS
+  async #until(ready: () => boolean, patienceMs = PATIENCE_MS): Promise<void> {
+    const deadline = Date.now() + patienceMs
     while (!ready()) {
       if (this.#ended) throw new Error(`the honest side hung up; it said ${this.heard.map(({ type }) => type).join()}`)
       if (Date.now() > deadline) throw new Error('the honest side says nothing')
@@ -186,9 +186,12 @@ export class RawPeer {
   }
 
   /** The next message of the honest side, pings left out. */
-  async next(): Promise<Message> {
+  async next(patienceMs = PATIENCE_MS): Promise<Message> {
     for (;;) {
-      await this.#until(() => this.#bytes.length >= 4 && this.#bytes.length >= 4 + this.#bytes.readUInt32BE(0))
+      await this.#until(
+        () => this.#bytes.length >= 4 && this.#bytes.length >= 4 + this.#bytes.readUInt32BE(0),
+        patienceMs,
+      )
       const record = this.#take(4 + this.#bytes.readUInt32BE(0))
       const message = decodeMessage((this.#opener as RecordOpener).open(Uint8Array.from(record.subarray(4))))
       if (message.type === 'ping') {
@@ -211,10 +214,10 @@ export class RawPeer {
   }
 
   /** Wire code of the final record of the honest side; `null` where it hung up without one. */
-  async closed(): Promise<number | null> {
+  async closed(patienceMs = PATIENCE_MS): Promise<number | null> {
     try {
       for (;;) {
-        const message = await this.next()
+        const message = await this.next(patienceMs)
         if (message.type === 'close') return message.code
       }
     } catch {
@@ -223,8 +226,11 @@ export class RawPeer {
   }
 }
 
-function follow(transfer: Transfer, onEvent: (event: TransferEvent) => void = () => undefined): Promise<HonestEnd> {
-  const events: TransferEvent[] = []
+function follow(
+  transfer: Transfer,
+  events: TransferEvent[],
+  onEvent: (event: TransferEvent) => void = () => undefined,
+): Promise<HonestEnd> {
   const run = async (): Promise<HonestEnd> => {
     for await (const event of transfer) {
       events.push(event)
@@ -243,6 +249,8 @@ function follow(transfer: Transfer, onEvent: (event: TransferEvent) => void = ()
 export interface HonestRun {
   readonly transfer: Transfer
   readonly end: Promise<HonestEnd>
+  /** What the honest side has said so far. */
+  readonly events: readonly TransferEvent[]
 }
 
 /** An honest receiver that has met a raw sender. Sessions after the first are cut at once. */
@@ -263,12 +271,13 @@ export async function receiveFromRaw(options: ReceiveOptions): Promise<HonestRun
   onTestFinished(() => void server.close())
   const { port } = server.address() as net.AddressInfo
   const transfer = receiveFiles(`127.0.0.1:${port}:${TOKEN}`, options)
-  const end = follow(transfer)
+  const events: TransferEvent[] = []
+  const end = follow(transfer, events)
   onTestFinished(async () => {
     transfer.cancel(new SealiftError('interrupted', 'the test is over'))
     await end
   })
-  return { transfer, end, peer: await first.promise, connections: () => connections }
+  return { transfer, end, events, peer: await first.promise, connections: () => connections }
 }
 
 /** An honest sender that has met a raw receiver. */
@@ -278,7 +287,8 @@ export async function sendToRaw(
 ): Promise<HonestRun & { peer: RawPeer; connect: string }> {
   const listening = Promise.withResolvers<{ port: number; token: string; connect: string }>()
   const transfer = sendFiles(paths, { pod: true, port: 0, waitMs: 20_000, ...options })
-  const end = follow(transfer, (event) => {
+  const events: TransferEvent[] = []
+  const end = follow(transfer, events, (event) => {
     if (event.event === 'listening') listening.resolve({ port: event.port, token: event.token ?? '', connect: event.connect })
   })
   void end.then(({ error }) => listening.reject(error ?? new Error('the sender did not listen')))
@@ -287,5 +297,5 @@ export async function sendToRaw(
     await end
   })
   const { port, token, connect } = await listening.promise
-  return { transfer, end, connect, peer: await RawPeer.dial(port, token) }
+  return { transfer, end, events, connect, peer: await RawPeer.dial(port, token) }
 }
