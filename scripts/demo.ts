@@ -34,7 +34,10 @@ class Sealift {
   errors = ''
 
   constructor(args: readonly string[], ledger: string) {
-    this.#child = spawn(process.execPath, [MAIN, ...args, '--json'], { env: { ...process.env, DB_PATH: ledger }, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(process.execPath, [MAIN, ...args, '--json'], {
+      env: { ...process.env, DB_PATH: ledger },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     children.add(this.#child)
     this.exit = new Promise((resolve) => {
       this.#child.once('exit', (code, signal) => {
@@ -103,7 +106,11 @@ function fingerprint(root: string): Map<string, string> {
     else if (stats.isDirectory()) {
       found.set(name, `folder ${mode}`)
       for (const child of readdirSync(path)) visit(join(path, child))
-    } else found.set(name, `file ${mode} ${String(Math.floor(stats.mtimeMs))} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`)
+    } else
+      found.set(
+        name,
+        `file ${mode} ${String(Math.floor(stats.mtimeMs))} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`,
+      )
   }
   visit(root)
   return found
@@ -112,7 +119,8 @@ function fingerprint(root: string): Map<string, string> {
 function compare(source: string, copy: string): number {
   const [expected, actual] = [fingerprint(source), fingerprint(copy)]
   for (const [path, content] of expected) {
-    if (actual.get(path) !== content) throw new Error(`${path} differs: ${content} here, ${actual.get(path) ?? 'nothing'} there`)
+    if (actual.get(path) !== content)
+      throw new Error(`${path} differs: ${content} here, ${actual.get(path) ?? 'nothing'} there`)
   }
   if (actual.size !== expected.size) throw new Error('the copy has more than the source')
   return expected.size
@@ -128,29 +136,45 @@ async function demo(folder: string): Promise<void> {
   const sender = new Sealift(['send', SOURCE, LARGE, '--pod', '--port', '0', '--bwlimit', '40M'], senderLedger)
   const listening = await sender.next(({ event }) => event === 'listening')
   const connect = listening['connect'] as string
-  say(`Sender:    ${formatCount(listening['files'] as number)} files, ${formatSize(listening['bytes'] as number)}, waiting.`)
+  say(
+    `Sender:    ${formatCount(listening['files'] as number)} files, ${formatSize(listening['bytes'] as number)}, waiting.`,
+  )
   say(`           On the other side run:  sealift receive ${connect}`)
   say()
 
   const first = new Sealift(['receive', connect, '-o', out], receiverLedger)
   first.onEvent = progressDrawer('first run ')
   const connected = await first.next(({ event }) => event === 'connected')
-  await first.next((event) => event.event === 'progress' && (event['bytesDone'] as number) > KILL_AT * (event['bytesTotal'] as number))
+  await first.next(
+    (event) => event.event === 'progress' && (event['bytesDone'] as number) > KILL_AT * (event['bytesTotal'] as number),
+  )
   first.kill()
   await first.exit
-  say(`\n  The receiver was killed (SIGKILL). Under a final name there is: ${readdirSync(out).filter((name) => !name.startsWith('.sealift-')).join(', ') || 'nothing'}.`)
+  say(
+    `\n  The receiver was killed (SIGKILL). Under a final name there is: ${
+      readdirSync(out)
+        .filter((name) => !name.startsWith('.sealift-'))
+        .join(', ') || 'nothing'
+    }.`,
+  )
   say('  The same line again:\n')
 
   const second = new Sealift(['receive', connect, '-o', out], receiverLedger)
   second.onEvent = progressDrawer('second run')
   const done = await second.next(({ event }) => event === 'done')
   const [senderExit, receiverExit] = await Promise.all([sender.exit, second.exit])
-  if (senderExit !== 0 || receiverExit !== 0) throw new Error(`exit status ${String(senderExit)} and ${String(receiverExit)}`)
+  if (senderExit !== 0 || receiverExit !== 0)
+    throw new Error(`exit status ${String(senderExit)} and ${String(receiverExit)}`)
 
-  const entries = [SOURCE, LARGE].reduce((count, source) => count + compare(source, join(out, source.split('/').at(-1) ?? '')), 0)
+  const entries = [SOURCE, LARGE].reduce(
+    (count, source) => count + compare(source, join(out, source.split('/').at(-1) ?? '')),
+    0,
+  )
   const resumed = done['resumedBytes'] as number
   say()
-  say(`Done in ${((performance.now() - started) / 1000).toFixed(1)} s, with a kill in the middle (and held to 40 MiB/s to show it).`)
+  say(
+    `Done in ${((performance.now() - started) / 1000).toFixed(1)} s, with a kill in the middle (and held to 40 MiB/s to show it).`,
+  )
   say(`  sealed by   ${String(connected['suite'])}, ${String(connected['cipher'])}`)
   say(`  kept        ${formatSize(resumed)} from the first run; only the rest was sent again`)
   say(`  compared    ${formatCount(entries)} files, folders and links: content, mode and time are the same`)

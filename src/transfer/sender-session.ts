@@ -8,7 +8,14 @@ import type { CompressSetting } from '../codecs/codec-table.ts'
 import { type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
-import { type Done, DIGESTS_PER_MESSAGE, type Hello, type Message, type Offer, type StateRun } from '../protocol/messages.ts'
+import {
+  type Done,
+  DIGESTS_PER_MESSAGE,
+  type Hello,
+  type Message,
+  type Offer,
+  type StateRun,
+} from '../protocol/messages.ts'
 import { decodeRangePage, RangeSet } from '../protocol/ranges.ts'
 import type { Clock } from './clock.ts'
 import type { Announcer, Outgoing } from './outgoing.ts'
@@ -124,7 +131,8 @@ export class SenderSession {
       case 'reject':
         return this.#refused(message.code)
       case 'states':
-        return this.#states(message.runs)
+        this.#states(message.runs)
+        return undefined
       case 'safe':
         decodeRangePage(message.page, this.#safe, this.#outgoing.endOffset)
         if (message.last) this.#move()
@@ -137,7 +145,8 @@ export class SenderSession {
         return undefined
       }
       case 'nack':
-        return this.#again(message.entry)
+        this.#again(message.entry)
+        return undefined
       case 'done':
         return this.#done(message.done)
       default:

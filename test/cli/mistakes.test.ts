@@ -145,7 +145,7 @@ describe.concurrent('files that are hard to name or read', () => {
   })
 
   test('what cannot be read is named, and the rest arrives (8)', async ({ desk, skip }) => {
-    const tree = desk.folder('tree', { fine: '1', 'locked/inside': '2', 'secret': '3' })
+    const tree = desk.folder('tree', { fine: '1', 'locked/inside': '2', secret: '3' })
     if (process.getuid?.() === 0) {
       // For root nothing is unreadable but what is not there any more.
       const sender = await desk.send([tree])
@@ -155,7 +155,9 @@ describe.concurrent('files that are hard to name or read', () => {
       expect([received.code, sent.code]).toEqual([8, 8])
       expect(desk.names('out', 'tree')).toEqual(['fine', 'locked'])
       expect(sent.stderr).toMatch(/warning: tree\/secret: is gone/)
-      const failed = [sent, received].map(({ events }) => events.filter(({ status }) => status === 'failed').map(({ path }) => path))
+      const failed = [sent, received].map(({ events }) =>
+        events.filter(({ status }) => status === 'failed').map(({ path }) => path),
+      )
       expect(failed).toEqual([['tree/secret'], ['tree/secret']])
       return
     }
@@ -178,7 +180,9 @@ describe.concurrent('the ledger', () => {
   test('damaged: says so and where it is', async ({ desk }) => {
     const folder = desk.folder('ledger')
     fs.chmodSync(folder, 0o700)
-    fs.writeFileSync(join(folder, 'l.db'), 'this is no database, it is a text of some length '.repeat(100), { mode: 0o600 })
+    fs.writeFileSync(join(folder, 'l.db'), 'this is no database, it is a text of some length '.repeat(100), {
+      mode: 0o600,
+    })
     for (const args of [line(desk), ['status']]) {
       const ended = await desk.run(args, { env: { DB_PATH: join(folder, 'l.db') } })
       expectError(ended, 6, /damaged.*l\.db|l\.db.*damaged/)
@@ -231,7 +235,10 @@ describe.concurrent('listening', () => {
     const knock = (bytes: string | Uint8Array): Promise<void> =>
       new Promise((resolve) => {
         const socket = net.connect(sender.port, '127.0.0.1', () => socket.end(bytes))
-        socket.on('error', () => undefined).on('close', () => resolve()).resume()
+        socket
+          .on('error', () => undefined)
+          .on('close', () => resolve())
+          .resume()
       })
     await Promise.all([
       knock('GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
@@ -259,7 +266,9 @@ describe.concurrent('tokens', () => {
   test('a wrong one is refused (4) with a loud notice, and the honest receiver still gets in', async ({ desk }) => {
     const sender = desk.start(['send', desk.folder('tree', { a: '1' }), '--pod', '--port', '0'])
     const [, port, token] = (await sender.said(/127\.0\.0\.1:(\d+):(\S+)/)) as unknown as [string, string, string]
-    const wrong = await desk.run(['receive', `127.0.0.1:${port}:${other(token)}`, '-o', desk.path('out')], { user: 'eve' })
+    const wrong = await desk.run(['receive', `127.0.0.1:${port}:${other(token)}`, '-o', desk.path('out')], {
+      user: 'eve',
+    })
     expectError(wrong, 4, /token/)
     await sender.said(/warning: 127\.0\.0\.1 tried a wrong token/)
     const right = await desk.receive(`127.0.0.1:${port}:${token}`)
@@ -305,7 +314,9 @@ describe.concurrent('what is no sender', () => {
   })
 
   test('a peer of another version: 3', async ({ desk }) => {
-    const { port, close } = await serve((socket) => socket.write(Uint8Array.of(0x53, 0x4c, 0x46, 0x54, 77, 2, 0, 4, 1, 2, 3, 4)))
+    const { port, close } = await serve((socket) =>
+      socket.write(Uint8Array.of(0x53, 0x4c, 0x46, 0x54, 77, 2, 0, 4, 1, 2, 3, 4)),
+    )
     expectError(await receive(desk, port), 3, /version/)
     close()
   })
@@ -348,7 +359,12 @@ describe.concurrent('where it goes', () => {
       env: { CONNECT: connect, OUT: desk.folder('out') },
     })
   const mayMount = async (desk: Desk): Promise<boolean> =>
-    (await desk.run([], { shell: `unshare -m sh -c 'mount -t tmpfs -o size=1m none "$OUT"'`, env: { OUT: desk.folder('out') } })).code === 0
+    (
+      await desk.run([], {
+        shell: `unshare -m sh -c 'mount -t tmpfs -o size=1m none "$OUT"'`,
+        env: { OUT: desk.folder('out') },
+      })
+    ).code === 0
 
   test('a read-only file system: 7; the sender waits on for a better one', async ({ desk, skip }) => {
     if (!(await mayMount(desk))) skip('file systems cannot be mounted here')
@@ -411,7 +427,9 @@ describe.concurrent('help', () => {
   )
 
   test('--version is that of the package', async ({ desk }) => {
-    const { version } = JSON.parse(fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+    const { version } = JSON.parse(fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+      version: string
+    }
     expect(await desk.run(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' })
   })
 })

@@ -99,7 +99,11 @@ describe.concurrent('--bwlimit', () => {
     const bytes = 2_600_000
     const tree = desk.folder('tree', { large: randomBytes(bytes) })
     const limit = ['--bwlimit', '1300KB']
-    const { sent, received } = await move(desk, side === 'sender' ? [tree, ...limit] : [tree], side === 'sender' ? [] : limit)
+    const { sent, received } = await move(
+      desk,
+      side === 'sender' ? [tree, ...limit] : [tree],
+      side === 'sender' ? [] : limit,
+    )
     expect([sent.code, received.code]).toEqual([0, 0])
     const done = (side === 'sender' ? sent : received).events.at(-1)
     const rate = (done?.['bytesOnWire'] as number) / (done?.['seconds'] as number)
@@ -111,22 +115,18 @@ describe.concurrent('--bwlimit', () => {
 describe.concurrent('--compress', () => {
   const text = 'All work and no play makes Jack a dull boy.\n'.repeat(9000)
 
-  test.for([
-    ['none'],
-    ['auto'],
-    ['zstd'],
-    ['gzip'],
-    ['blosc-lz4'],
-    ['gzip', '--compression-level', '9'],
-  ])('%s %s %s', async (how, { desk }) => {
-    const tree = desk.folder('tree', { text, noise: randomBytes(100_000), empty: '' })
-    const { sent, received } = await move(desk, [tree, '--compress', ...how])
-    expect([sent.code, received.code]).toEqual([0, 0])
-    expect(treeOf(desk.path('out', 'tree'))).toEqual(treeOf(tree))
-    const onWire = sent.events.at(-1)?.['bytesOnWire'] as number
-    if (how[0] === 'none') expect(onWire).toBeGreaterThan(text.length + 100_000)
-    else expect(onWire).toBeLessThan(text.length / 4 + 110_000)
-  })
+  test.for([['none'], ['auto'], ['zstd'], ['gzip'], ['blosc-lz4'], ['gzip', '--compression-level', '9']])(
+    '%s %s %s',
+    async (how, { desk }) => {
+      const tree = desk.folder('tree', { text, noise: randomBytes(100_000), empty: '' })
+      const { sent, received } = await move(desk, [tree, '--compress', ...how])
+      expect([sent.code, received.code]).toEqual([0, 0])
+      expect(treeOf(desk.path('out', 'tree'))).toEqual(treeOf(tree))
+      const onWire = sent.events.at(-1)?.['bytesOnWire'] as number
+      if (how[0] === 'none') expect(onWire).toBeGreaterThan(text.length + 100_000)
+      else expect(onWire).toBeLessThan(text.length / 4 + 110_000)
+    },
+  )
 })
 
 describe.concurrent('--conflict', () => {
@@ -170,7 +170,12 @@ describe.concurrent('--conflict', () => {
     const { sent, received, names, contents, statuses } = await run(desk, [], ['--conflict', 'skip'])
     expect([sent.code, received.code, names]).toEqual([0, 0, ['tree']])
     expect(contents('tree')).toEqual({ same: 'same', fresh: 'fresh', ...KEPT })
-    expect(statuses).toEqual({ 'tree/same': 'skipped', 'tree/newer': 'skipped', 'tree/older': 'skipped', 'tree/fresh': 'ok' })
+    expect(statuses).toEqual({
+      'tree/same': 'skipped',
+      'tree/newer': 'skipped',
+      'tree/older': 'skipped',
+      'tree/fresh': 'ok',
+    })
   })
 
   test('overwrite replaces', async ({ desk }) => {
@@ -216,7 +221,9 @@ describe.concurrent('names', () => {
     expect(received.stderr).toContain('red\\x1b[31m\\x0d\\x07')
   })
 
-  test('that other systems cannot hold fail one by one with --portable-names; the rest arrives (8)', async ({ desk }) => {
+  test('that other systems cannot hold fail one by one with --portable-names; the rest arrives (8)', async ({
+    desk,
+  }) => {
     const tree = desk.folder('tree', { fine: '1', 'a:b': '2', 'CON.txt': '3' })
     const { sent, received } = await move(desk, [tree], ['--portable-names'])
     expect([sent.code, received.code]).toEqual([8, 8])

@@ -10,7 +10,10 @@ const LARGE = Buffer.alloc(3_000_000)
 for (let at = 0; at < LARGE.length; at += 4) LARGE.writeInt32LE(Math.imul(at, 2_654_435_761) | 0, at)
 
 /** A transfer that is well under way: a part is safe, and the rest takes seconds. */
-async function underWay(desk: Desk, sending: readonly string[] = []): Promise<{ sender: Listening; receiver: CliProcess }> {
+async function underWay(
+  desk: Desk,
+  sending: readonly string[] = [],
+): Promise<{ sender: Listening; receiver: CliProcess }> {
   const tree = desk.folder('tree', { large: LARGE, 'sub/small': 'small' })
   const sender = await desk.send([tree, ...sending], { user: 'ada' })
   const receiver = desk.start(desk.receiving(sender.connect, ['--bwlimit', '700K']), { user: 'bob' })
@@ -20,8 +23,12 @@ async function underWay(desk: Desk, sending: readonly string[] = []): Promise<{ 
 
 const same = (desk: Desk): void => expect(treeOf(desk.path('out', 'tree'))).toEqual(treeOf(desk.path('tree')))
 const bytesDone = (process: CliProcess): number =>
-  Math.max(0, ...process.events.filter(({ event }) => event === 'progress').map((event) => event['bytesDone'] as number))
-const resumed = (events: readonly { readonly [field: string]: unknown }[]): number => events.at(-1)?.['resumedBytes'] as number
+  Math.max(
+    0,
+    ...process.events.filter(({ event }) => event === 'progress').map((event) => event['bytesDone'] as number),
+  )
+const resumed = (events: readonly { readonly [field: string]: unknown }[]): number =>
+  events.at(-1)?.['resumedBytes'] as number
 
 describe.concurrent('Ctrl-C', () => {
   test('at the receiver: 130, how to resume, and the sender waits; the same line goes on', async ({ desk }) => {
@@ -146,7 +153,9 @@ describe.concurrent('SIGKILL', () => {
     sender.process.kill('SIGKILL')
     receiver.kill('SIGKILL')
     await Promise.all([sender.process.end, receiver.end])
-    const again = desk.start(['send', desk.path('tree'), '--pod', '--port', String(sender.port), '--json'], { user: 'ada' })
+    const again = desk.start(['send', desk.path('tree'), '--pod', '--port', String(sender.port), '--json'], {
+      user: 'ada',
+    })
     const listening = await again.event('listening')
     expect(listening['transferId']).toBe(sender.transferId)
     expect(listening['token']).not.toBe(sender.token)
@@ -158,8 +167,14 @@ describe.concurrent('SIGKILL', () => {
 })
 
 describe.concurrent('status', () => {
-  test('shows what is unfinished and the last ten, all with --all, and one by the start of its id', async ({ desk }) => {
-    expect(await desk.run(['status'])).toMatchObject({ code: 0, stdout: '', stderr: expect.stringMatching(/No transfers/) as string })
+  test('shows what is unfinished and the last ten, all with --all, and one by the start of its id', async ({
+    desk,
+  }) => {
+    expect(await desk.run(['status'])).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: expect.stringMatching(/No transfers/) as string,
+    })
     expect(await desk.run(['status', '--json'])).toMatchObject({ code: 0, stdout: '', stderr: '' })
     const file = join(desk.folder('in', { one: '1' }), 'one')
     const sender = await desk.send([file], { user: 'ada' })
@@ -189,10 +204,18 @@ describe.concurrent('status', () => {
     expect([words.stdout, words.stderr.trim().split('\n').length]).toEqual(['', 13])
     for (const args of [[sender.transferId.slice(0, 6)], ['--transfer-id', sender.transferId]]) {
       const one = await desk.run(['status', ...args])
-      expect(one.stderr).toMatch(new RegExp(`^${sender.transferId}  completed +one \\(1 byte.*from 127\\.0\\.0\\.1\\n$`))
+      expect(one.stderr).toMatch(
+        new RegExp(`^${sender.transferId}  completed +one \\(1 byte.*from 127\\.0\\.0\\.1\\n$`),
+      )
     }
-    expect(await desk.run(['status', 'bbbbb'])).toMatchObject({ code: 2, stderr: expect.stringMatching(/12 transfers begin/) as string })
-    expect(await desk.run(['resume', sender.transferId])).toMatchObject({ code: 2, stderr: expect.stringMatching(/has ended/) as string })
+    expect(await desk.run(['status', 'bbbbb'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/12 transfers begin/) as string,
+    })
+    expect(await desk.run(['resume', sender.transferId])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/has ended/) as string,
+    })
   })
 
   test('--watch goes on until Ctrl-C, which is how it ends well', async ({ desk }) => {
@@ -211,7 +234,10 @@ describe.concurrent('status', () => {
     await desk.receive(sender.connect, ['--conflict', 'fail'])
     await sender.process.end
     const [row] = (await desk.run(['status', '--json'], { user: 'ada' })).events
-    expect(row).toMatchObject({ status: expect.stringMatching(/cancelled|failed/) as string, error: { code: 'conflict' } })
+    expect(row).toMatchObject({
+      status: expect.stringMatching(/cancelled|failed/) as string,
+      error: { code: 'conflict' },
+    })
   })
 })
 
@@ -248,7 +274,12 @@ describe.concurrent('on a terminal', () => {
   test('a no is told to the sender: 3 on both sides', async ({ desk, skip }) => {
     if (noScript) skip('there is no script(1) to make a terminal with')
     const sender = await desk.send([desk.folder('tree', { a: '1' })])
-    const receiver = onTerminal(desk, `receive "$CONNECT" -o "$OUT"; echo "status $?"`, { CONNECT: sender.connect, NO_COLOR: '1' }, 'n\\n')
+    const receiver = onTerminal(
+      desk,
+      `receive "$CONNECT" -o "$OUT"; echo "status $?"`,
+      { CONNECT: sender.connect, NO_COLOR: '1' },
+      'n\\n',
+    )
     await receiver.said(/status 3/)
     expect(receiver.stderr).not.toMatch(/\u001b\[\d+m/)
     const sent = await sender.process.end
@@ -260,7 +291,9 @@ describe.concurrent('on a terminal', () => {
   test('--no-progress draws none, and --yes asks nothing', async ({ desk, skip }) => {
     if (noScript) skip('there is no script(1) to make a terminal with')
     const sender = await desk.send([desk.folder('tree', { a: 'x'.repeat(100_000) })])
-    const receiver = onTerminal(desk, `receive "$CONNECT" -o "$OUT" -y --no-progress --bwlimit 200K`, { CONNECT: sender.connect })
+    const receiver = onTerminal(desk, `receive "$CONNECT" -o "$OUT" -y --no-progress --bwlimit 200K`, {
+      CONNECT: sender.connect,
+    })
     await receiver.said(/Saved to/)
     expect(receiver.stderr).not.toMatch(/█|░|Accept/)
     expect((await sender.process.end).code).toBe(0)

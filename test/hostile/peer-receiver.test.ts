@@ -19,7 +19,10 @@ interface Meeting extends HonestRun {
 }
 
 /** An honest sender of `source/tree` (a: 10 bytes, b: 20 bytes, in this order) that was not yet greeted. */
-async function meet(options: SendOptions = {}, files: Readonly<Record<string, number>> = { a: 10, b: 20 }): Promise<Meeting> {
+async function meet(
+  options: SendOptions = {},
+  files: Readonly<Record<string, number>> = { a: 10, b: 20 },
+): Promise<Meeting> {
   const place = makePlace(3)
   const tree = join(place.root, 'mine', 'tree')
   fs.mkdirSync(tree, { recursive: true })
@@ -28,7 +31,10 @@ async function meet(options: SendOptions = {}, files: Readonly<Record<string, nu
   return { ...run, place }
 }
 
-async function offered(options?: SendOptions, files?: Readonly<Record<string, number>>): Promise<Meeting & { offer: Offer }> {
+async function offered(
+  options?: SendOptions,
+  files?: Readonly<Record<string, number>>,
+): Promise<Meeting & { offer: Offer }> {
   const meeting = await meet(options, files)
   meeting.peer.say({ type: 'hello', hello: HELLO })
   const { offer } = await meeting.peer.until('offer')
@@ -47,7 +53,10 @@ function wildPage(...words: readonly number[]): Uint8Array {
   return writer.finish()
 }
 
-async function accepted(options?: SendOptions, files?: Readonly<Record<string, number>>): Promise<Meeting & { offer: Offer }> {
+async function accepted(
+  options?: SendOptions,
+  files?: Readonly<Record<string, number>>,
+): Promise<Meeting & { offer: Offer }> {
   const meeting = await offered(options, files)
   meeting.peer.say({ type: 'accept', accept: { epoch: 1 } })
   meeting.peer.say({ type: 'safe', last: true, page: new Uint8Array() })
@@ -71,7 +80,10 @@ async function expectBroken({ peer, end, transfer }: Meeting, code: ErrorCode): 
 describe('a greeting', () => {
   const greetings: Record<string, Uint8Array> = {
     'that is no JSON': Uint8Array.of(MESSAGE.hello, 0x7b),
-    'with fields of the wrong kind': concatBytes([Uint8Array.of(MESSAGE.hello), encodeUtf8('{"name":1,"maxChunkBytes":[],"known":7}')]),
+    'with fields of the wrong kind': concatBytes([
+      Uint8Array.of(MESSAGE.hello),
+      encodeUtf8('{"name":1,"maxChunkBytes":[],"known":7}'),
+    ]),
     'of chunks of one byte': encodeMessage({ type: 'hello', hello: { ...HELLO, maxChunkBytes: 1 } }),
     'with a name of a megabyte': encodeMessage({ type: 'hello', hello: { ...HELLO, name: 'x'.repeat(1_000_000) } }),
     'with an id that is a path': encodeMessage({
@@ -91,7 +103,10 @@ describe('a greeting', () => {
 
   test('of somebody who claims to know the transfer, with another digest, gets the whole manifest', async () => {
     const { peer, transfer, end } = await meet()
-    peer.say({ type: 'hello', hello: { ...HELLO, known: { transferId: '01234567-89ab-4cde-8f01-23456789abcd', digest: '0'.repeat(64) } } })
+    peer.say({
+      type: 'hello',
+      hello: { ...HELLO, known: { transferId: '01234567-89ab-4cde-8f01-23456789abcd', digest: '0'.repeat(64) } },
+    })
     expect((await peer.until('offer')).offer.manifestFollows).toBe(true)
     expect((await peer.until('manifest')).last).toBe(true)
     transfer.cancel()
@@ -177,7 +192,9 @@ describe('while chunks move', () => {
   test.each(Object.keys(said))('%s ends the session', async (name) => {
     const meeting = await accepted()
     const message = said[name] as Message | Uint8Array
-    meeting.peer.sayRaw(message instanceof Uint8Array ? message : encodeMessage(message as Exclude<Message, { type: 'chunk' }>))
+    meeting.peer.sayRaw(
+      message instanceof Uint8Array ? message : encodeMessage(message as Exclude<Message, { type: 'chunk' }>),
+    )
     await expectBroken(meeting, 'protocol_violation')
   })
 
@@ -190,7 +207,12 @@ describe('while chunks move', () => {
   test('only what was offered goes out, in the epoch that was given', async () => {
     const { peer, transfer, end } = await accepted()
     const chunk = await peer.until('chunk')
-    expect([chunk.epoch, chunk.offset, chunk.rawBytes, Buffer.from(chunk.packed)]).toEqual([1, 0, 30, Buffer.alloc(30, 7)])
+    expect([chunk.epoch, chunk.offset, chunk.rawBytes, Buffer.from(chunk.packed)]).toEqual([
+      1,
+      0,
+      30,
+      Buffer.alloc(30, 7),
+    ])
     expect((await peer.until('digests')).digests.map(({ entry }) => entry)).toEqual([1, 2])
     transfer.cancel()
     await end
@@ -200,7 +222,10 @@ describe('while chunks move', () => {
     const meeting = await accepted({}, { a: 3 << 20 })
     for (let time = 0; time < 500; time++) meeting.peer.say({ type: 'nack', entry: 1 })
     await expectBroken(meeting, 'protocol_violation')
-    const bytes = meeting.peer.heard.reduce((sum, message) => sum + (message.type === 'chunk' ? message.rawBytes : 0), 0)
+    const bytes = meeting.peer.heard.reduce(
+      (sum, message) => sum + (message.type === 'chunk' ? message.rawBytes : 0),
+      0,
+    )
     expect(bytes).toBeLessThanOrEqual(9 << 20)
   })
 
@@ -229,7 +254,8 @@ describe('DONE', () => {
       peer.say({ type: 'ack', page: pageOf([{ start: 0, end: 29 }]) })
       peer.say({ type: 'states', runs: [{ first: 0, count: 3, state: 4, code: 0 }] })
     },
-    'with all acknowledged and nothing published': (peer) => peer.say({ type: 'ack', page: pageOf([{ start: 0, end: 30 }]) }),
+    'with all acknowledged and nothing published': (peer) =>
+      peer.say({ type: 'ack', page: pageOf([{ start: 0, end: 30 }]) }),
     'with one entry that has no end': (peer) => {
       peer.say({ type: 'ack', page: pageOf([{ start: 0, end: 30 }]) })
       peer.say({ type: 'states', runs: [{ first: 0, count: 2, state: 4, code: 0 }] })
@@ -257,7 +283,9 @@ describe('DONE', () => {
     peer.say({ type: 'done', done: { published: 2, skipped: 0, failed: 0 } })
     const { error, events } = await end
     expect([error?.code, error?.exitCode]).toEqual(['partial', 8])
-    expect(events).toContainEqual(expect.objectContaining({ event: 'file', path: 'tree/b', status: 'failed', sha256: null }))
+    expect(events).toContainEqual(
+      expect.objectContaining({ event: 'file', path: 'tree/b', status: 'failed', sha256: null }),
+    )
   })
 })
 
@@ -283,7 +311,8 @@ describe('a receiver that takes nothing', () => {
     const { peer, transfer, end } = await accepted()
     await peer.until('digests')
     peer.socket.pause()
-    const round = (): void => peer.wire(concatBytes(Array.from({ length: 1000 }, () => peer.sealed(Uint8Array.of(MESSAGE.ping)))))
+    const round = (): void =>
+      peer.wire(concatBytes(Array.from({ length: 1000 }, () => peer.sealed(Uint8Array.of(MESSAGE.ping)))))
     round()
     await peer.drained()
     const before = memory()

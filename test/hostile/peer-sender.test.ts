@@ -30,7 +30,16 @@ interface RawEntry {
 const bytesOf = (text: string | Uint8Array): Uint8Array => (typeof text === 'string' ? encodeUtf8(text) : text)
 
 /** An entry's bytes, with whatever is said of it. */
-function entry({ kind = KIND_FILE, name, parent = 0, mode = 0o644, mtimeNs = 0n, priority = 5, size = 0, target = '' }: RawEntry): Uint8Array {
+function entry({
+  kind = KIND_FILE,
+  name,
+  parent = 0,
+  mode = 0o644,
+  mtimeNs = 0n,
+  priority = 5,
+  size = 0,
+  target = '',
+}: RawEntry): Uint8Array {
   const bytes = bytesOf(name)
   const writer = new ByteWriter().u8(kind).u8(priority).u16(mode).i64(mtimeNs).u32(parent).u8(bytes.length).bytes(bytes)
   if (kind === KIND_FILE) {
@@ -84,7 +93,11 @@ function offer(peer: RawPeer, entries: readonly RawEntry[], lies: Partial<Offer>
 }
 
 /** The receiver ended with this error, told the sender so, and there is nothing but what was there before. */
-async function expectRefusal({ peer, end, place }: Meeting, code: ErrorCode, leaves: readonly string[] = []): Promise<HonestEnd> {
+async function expectRefusal(
+  { peer, end, place }: Meeting,
+  code: ErrorCode,
+  leaves: readonly string[] = [],
+): Promise<HonestEnd> {
   const told = await peer.closed()
   const ended = await end
   expect(ended.error?.code).toBe(code)
@@ -178,7 +191,9 @@ describe('a manifest', () => {
   test('of more entries than fit into memory at once is refused while it comes', async () => {
     const meeting = await meet()
     meeting.peer.say({ type: 'offer', offer: offerOf(honest, { entries: 10 }) })
-    const page = concatBytes(Array.from({ length: 5000 }, (_, at) => entry({ name: `f${String(at).padStart(5, '0')}` })))
+    const page = concatBytes(
+      Array.from({ length: 5000 }, (_, at) => entry({ name: `f${String(at).padStart(5, '0')}` })),
+    )
     for (let pages = 0; pages < 20; pages++) meeting.peer.say({ type: 'manifest', last: false, page })
     await expectRefusal(meeting, 'manifest_invalid')
   })
@@ -219,7 +234,11 @@ describe('a manifest', () => {
 
 /** Two files of 10 and 20 bytes in a folder, accepted; the receiver waits for chunks. */
 const CONTENT = Uint8Array.from({ length: 30 }, (_, at) => at + 1)
-const TREE: readonly RawEntry[] = [folder('tree'), { name: 'a', parent: 1, size: 10 }, { name: 'b', parent: 1, size: 20 }]
+const TREE: readonly RawEntry[] = [
+  folder('tree'),
+  { name: 'a', parent: 1, size: 10 },
+  { name: 'b', parent: 1, size: 20 },
+]
 
 async function accepted(options: ReceiveOptions = {}): Promise<Meeting> {
   const meeting = await meet(options)
@@ -272,13 +291,28 @@ describe('chunks', () => {
       (peer) => peer.chunk({ codec: 2, rawBytes: (1 << 20) + 1, packed: new Uint8Array(10) }),
       'protocol_violation',
     ],
-    'with reserved bits in front': [(peer) => peer.sayRaw(chunkHeader((view) => view.setUint16(2, 1))), 'protocol_violation'],
-    'with reserved bits behind': [(peer) => peer.sayRaw(chunkHeader((view) => view.setUint8(63, 1))), 'protocol_violation'],
+    'with reserved bits in front': [
+      (peer) => peer.sayRaw(chunkHeader((view) => view.setUint16(2, 1))),
+      'protocol_violation',
+    ],
+    'with reserved bits behind': [
+      (peer) => peer.sayRaw(chunkHeader((view) => view.setUint8(63, 1))),
+      'protocol_violation',
+    ],
     'without a whole header': [(peer) => peer.sayRaw(Uint8Array.of(MESSAGE.chunk, 0, 0)), 'protocol_violation'],
     'of an unknown codec': [(peer) => peer.chunk({ codec: 9, packed: new Uint8Array(10) }), 'protocol_violation'],
-    'of garbage called zstd': [(peer) => peer.chunk({ codec: 1, rawBytes: 30, packed: CONTENT.subarray(0, 20) }), 'codec_failed'],
-    'of garbage called gzip': [(peer) => peer.chunk({ codec: 2, rawBytes: 30, packed: CONTENT.subarray(0, 20) }), 'codec_failed'],
-    'of garbage called blosc': [(peer) => peer.chunk({ codec: 3, rawBytes: 30, packed: CONTENT.subarray(0, 20) }), 'codec_failed'],
+    'of garbage called zstd': [
+      (peer) => peer.chunk({ codec: 1, rawBytes: 30, packed: CONTENT.subarray(0, 20) }),
+      'codec_failed',
+    ],
+    'of garbage called gzip': [
+      (peer) => peer.chunk({ codec: 2, rawBytes: 30, packed: CONTENT.subarray(0, 20) }),
+      'codec_failed',
+    ],
+    'of garbage called blosc': [
+      (peer) => peer.chunk({ codec: 3, rawBytes: 30, packed: CONTENT.subarray(0, 20) }),
+      'codec_failed',
+    ],
   }
   test.each(Object.keys(lies))('%s end the session', async (name) => {
     const [say, code] = lies[name] as (typeof lies)[string]
@@ -352,7 +386,9 @@ describe('chunks', () => {
     expect([error?.code, error?.exitCode]).toEqual(['partial', 8])
     expect(fs.readdirSync(join(place.out, 'tree'))).toEqual(['b'])
     expectNothing(place, ['tree'])
-    expect(events).toContainEqual(expect.objectContaining({ event: 'file', path: 'tree/a', status: 'failed', savedAs: null }))
+    expect(events).toContainEqual(
+      expect.objectContaining({ event: 'file', path: 'tree/a', status: 'failed', savedAs: null }),
+    )
   })
 })
 
@@ -381,7 +417,9 @@ describe('messages', () => {
   test.each(Object.keys(said))('%s while chunks are due: ends the session, exit 6', async (name) => {
     const [message, code] = said[name] as (typeof said)[string]
     const meeting = await accepted()
-    meeting.peer.sayRaw(message instanceof Uint8Array ? message : encodeMessage(message as Exclude<Message, { type: 'chunk' }>))
+    meeting.peer.sayRaw(
+      message instanceof Uint8Array ? message : encodeMessage(message as Exclude<Message, { type: 'chunk' }>),
+    )
     const { error } = await expectRefusal(meeting, code, [STAGING])
     expect(error?.exitCode).toBe(6)
   })
@@ -391,8 +429,10 @@ describe('messages', () => {
     'a manifest before the offer': (peer) => peer.say({ type: 'manifest', last: true, page: new Uint8Array() }),
     'an offer that is no JSON': (peer) => peer.sayRaw(Uint8Array.of(MESSAGE.offer, 0x7b)),
     'an offer that is no UTF-8': (peer) => peer.sayRaw(Uint8Array.of(MESSAGE.offer, 0xff)),
-    'an offer of 64 KiB and more': (peer) => peer.sayRaw(Uint8Array.of(MESSAGE.offer, ...encodeUtf8(`"${'x'.repeat(70_000)}"`))),
-    'an offer with a prototype': (peer) => peer.sayRaw(Uint8Array.of(MESSAGE.offer, ...encodeUtf8('{"__proto__":{"transferId":1}}'))),
+    'an offer of 64 KiB and more': (peer) =>
+      peer.sayRaw(Uint8Array.of(MESSAGE.offer, ...encodeUtf8(`"${'x'.repeat(70_000)}"`))),
+    'an offer with a prototype': (peer) =>
+      peer.sayRaw(Uint8Array.of(MESSAGE.offer, ...encodeUtf8('{"__proto__":{"transferId":1}}'))),
     'an offer whose manifest should be known and is not': (peer) =>
       peer.say({ type: 'offer', offer: offerOf(TREE, { manifestFollows: false }) }),
     'a word behind the final one': (peer) => {
@@ -485,7 +525,9 @@ describe('a sender that breaks off', () => {
       transfer.cancel()
       const { events, error } = await end
       const warned = events.find((event) => event.event === 'warning')
-      expect(warned !== undefined || (error !== null && error.exitCode > 1 && error.exitCode < 130), String(code)).toBe(true)
+      expect(warned !== undefined || (error !== null && error.exitCode > 1 && error.exitCode < 130), String(code)).toBe(
+        true,
+      )
       expectNothing(place, [STAGING])
       place.remove()
     }

@@ -232,10 +232,15 @@ export class Desk {
   start(args: readonly string[], options: StartOptions = {}): CliProcess {
     const { cwd = this.root, user = 'user', shell } = options
     const env: NodeJS.ProcessEnv = { ...process.env }
-    for (const name of Object.keys(env)) if (/^(SEALIFT|ST_|LOG_|NODE_OPTIONS|VITEST|DB_PATH|TERM|NO_COLOR|FORCE_COLOR)/.test(name)) delete env[name]
+    for (const name of Object.keys(env))
+      if (/^(SEALIFT|ST_|LOG_|NODE_OPTIONS|VITEST|DB_PATH|TERM|NO_COLOR|FORCE_COLOR)/.test(name)) delete env[name]
     const home = this.path('home', user)
     fs.mkdirSync(home, { recursive: true, mode: 0o700 })
-    Object.assign(env, { HOME: home, XDG_DATA_HOME: join(home, 'data'), NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code') })
+    Object.assign(env, {
+      HOME: home,
+      XDG_DATA_HOME: join(home, 'data'),
+      NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code'),
+    })
     for (const [name, value] of Object.entries(options.env ?? {})) {
       if (value === undefined) delete env[name]
       else env[name] = value

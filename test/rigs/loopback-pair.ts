@@ -254,7 +254,9 @@ export interface HonestRun {
 }
 
 /** An honest receiver that has met a raw sender. Sessions after the first are cut at once. */
-export async function receiveFromRaw(options: ReceiveOptions): Promise<HonestRun & { peer: RawPeer; connections(): number }> {
+export async function receiveFromRaw(
+  options: ReceiveOptions,
+): Promise<HonestRun & { peer: RawPeer; connections(): number }> {
   let connections = 0
   const first = Promise.withResolvers<RawPeer>()
   const server = net.createServer((socket) => {
@@ -289,7 +291,8 @@ export async function sendToRaw(
   const transfer = sendFiles(paths, { pod: true, port: 0, waitMs: 20_000, ...options })
   const events: TransferEvent[] = []
   const end = follow(transfer, events, (event) => {
-    if (event.event === 'listening') listening.resolve({ port: event.port, token: event.token ?? '', connect: event.connect })
+    if (event.event === 'listening')
+      listening.resolve({ port: event.port, token: event.token ?? '', connect: event.connect })
   })
   void end.then(({ error }) => listening.reject(error ?? new Error('the sender did not listen')))
   onTestFinished(async () => {

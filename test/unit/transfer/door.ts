@@ -39,7 +39,7 @@ export interface Refusal {
 }
 
 /** A stream whose peer seems to have another address. */
-export function from(address: string, stream: ByteStream): ByteStream {
+function from(address: string, stream: ByteStream): ByteStream {
   return {
     peer: { address, port: stream.peer.port },
     start: (sink) => stream.start(sink),

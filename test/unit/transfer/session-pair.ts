@@ -11,7 +11,7 @@ import type { Clock } from '../../../src/transfer/clock.ts'
 import { Inbox } from '../../../src/transfer/inbox.ts'
 import { Session } from '../../../src/transfer/session.ts'
 
-export const TRANSFER = '01234567-89ab-4def-8123-456789abcdef'
+const TRANSFER = '01234567-89ab-4def-8123-456789abcdef'
 export const HELLO = { type: 'hello', hello: { name: 'box', maxChunkBytes: 1 << 20, known: null } } as const
 export const OFFER = {
   type: 'offer',
