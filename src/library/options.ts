@@ -7,7 +7,7 @@ import type { StageProbe } from '../transfer/stage.ts'
 export type { CompressSetting, ConflictPolicy }
 
 interface CommonOptions {
-  /** Stops the transfer; its reason becomes the error of `done`. */
+  /** Stops the transfer; a reason that is a `SealiftError` becomes the error of `done`, any other its cause. */
   readonly signal?: AbortSignal | undefined
   /** File of the ledger; default `DB_PATH`, else in the user's data folder. */
   readonly ledgerPath?: string | undefined

@@ -1,6 +1,6 @@
 /** The handle that `sendFiles` and `receiveFiles` give back at once: events to iterate, an end to await, a way to stop. */
 
-import { toSealiftError } from '../protocol/errors.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { type DoneEvent, EventQueue, type TransferEvent } from '../transfer/events.ts'
 
 /** How a transfer ended well. */
@@ -18,7 +18,7 @@ export interface Transfer extends AsyncIterable<TransferEvent> {
   readonly done: Promise<TransferResult>
   /** Aborted when the transfer is being stopped; stop it by the `signal` that was passed in, or by {@link Transfer.cancel}. */
   readonly signal: AbortSignal
-  /** Stops the transfer: what is safe stays, the peer is told. Await {@link Transfer.done} to know when it has. */
+  /** Stops the transfer, as the signal that was passed in does: what is safe stays, the peer is told. Await {@link Transfer.done} to know when it has. */
   cancel(reason?: unknown): void
 }
 
@@ -32,7 +32,7 @@ export function startTransfer(
 ): Transfer {
   const events = new EventQueue()
   const stop = new AbortController()
-  const forward = (): void => stop.abort(outer?.reason)
+  const forward = (): void => stop.abort(stopReason(outer?.reason))
   if (outer?.aborted === true) forward()
   else outer?.addEventListener('abort', forward, { once: true })
 
@@ -51,7 +51,14 @@ export function startTransfer(
   return {
     done,
     signal: stop.signal,
-    cancel: (reason) => stop.abort(reason),
+    cancel: (reason) => stop.abort(stopReason(reason)),
     [Symbol.asyncIterator]: () => events[Symbol.asyncIterator](),
   }
+}
+
+/** Why a transfer is stopped: a `SealiftError` as it is, anything else as the interruption that it is. */
+function stopReason(reason: unknown): SealiftError {
+  if (reason instanceof SealiftError) return reason
+  const isBare = !(reason instanceof Error) || reason.name === 'AbortError'
+  return new SealiftError('interrupted', isBare ? 'stopped' : reason.message, { cause: reason })
 }

@@ -1,0 +1,134 @@
+/** What users get: the package as npm packs it, with its own dependencies and nothing else, as a library and as a command. */
+
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
+const MEGABYTE = 1 << 20
+
+const SCRIPT = `
+import { receiveFiles, SealiftError, sendFiles } from 'sealift'
+const sender = sendFiles(['in'], { pod: true, port: 0, ledgerPath: 'ledger/l.db' })
+for await (const event of sender) {
+  if (event.event !== 'listening') continue
+  const receiver = receiveFiles(event.connect, { outputDir: 'out', ledgerPath: 'ledger/l.db' })
+  const { savedTo, files } = await receiver.done
+  console.log(JSON.stringify({ savedTo, files }))
+}
+await sender.done
+try {
+  await receiveFiles('127.0.0.1:1:a-b', { outputDir: 'out', ledgerPath: 'ledger/l.db' }).done
+} catch (error) {
+  console.log(error instanceof SealiftError && error.code)
+}
+`
+
+const CONSUMER = `
+import { receiveFiles, sendFiles, SealiftError, type ErrorCode, type TransferEvent } from 'sealift'
+const transfer = sendFiles(['a'], { pod: true })
+for await (const event of transfer) {
+  if (event.event === 'listening') await receiveFiles(event.connect, { outputDir: 'b', conflict: 'skip' }).done
+  // @ts-expect-error a progress event has no connect
+  if (event.event === 'progress') event.connect
+}
+const code = (error: unknown): ErrorCode | null => (error instanceof SealiftError ? error.code : null)
+export const all: TransferEvent[] = []
+export { code }
+`
+
+describe('the packed package', () => {
+  let root = ''
+  let sizeBytes = 0
+  const env = { ...process.env, NODE_OPTIONS: '', NODE_PATH: '' }
+  const run = (command: string, args: readonly string[], cwd = root) =>
+    spawnSync(command, args, { cwd, env: { ...env, HOME: root, XDG_DATA_HOME: join(root, 'data') }, encoding: 'utf8', timeout: 60_000 })
+
+  beforeAll(() => {
+    root = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), 'sealift-packed-')))
+    // Built in a copy: another test may be using the project's own dist.
+    const copy = join(root, 'project')
+    fs.mkdirSync(copy)
+    for (const item of fs.readdirSync(PROJECT)) {
+      if (/^(\.|node_modules$|dist$|test$|bench$|docs$|coverage$)/.test(item)) continue
+      fs.cpSync(join(PROJECT, item), join(copy, item), { recursive: true })
+    }
+    fs.symlinkSync(join(PROJECT, 'node_modules'), join(copy, 'node_modules'))
+    const build = run(process.execPath, ['scripts/build.ts'], copy)
+    expect(build.status, build.stdout + build.stderr).toBe(0)
+    const packed = run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', root], copy)
+    const tarball = fs.readdirSync(root).find((name) => name.endsWith('.tgz'))
+    expect(tarball, packed.stderr).toBeDefined()
+    sizeBytes = fs.statSync(join(root, tarball as string)).size
+
+    // What an installer does, from what is here already: the package, and its dependencies with theirs.
+    const modules = join(root, 'node_modules')
+    fs.mkdirSync(join(modules, 'sealift'), { recursive: true })
+    run('tar', ['-xzf', tarball as string, '-C', join(modules, 'sealift'), '--strip-components=1'])
+    linkDependencies(join(PROJECT, 'package.json'), modules)
+    fs.mkdirSync(join(root, 'in'))
+    fs.writeFileSync(join(root, 'in', 'file'), 'content')
+    fs.mkdirSync(join(root, 'ledger'), { mode: 0o700 })
+    fs.writeFileSync(join(root, 'package.json'), '{"type":"module"}')
+  }, 60_000)
+
+  afterAll(() => fs.rmSync(root, { recursive: true, force: true }))
+
+  test('holds the program and its papers, no sources and no tests, and is small', () => {
+    const names = fs.readdirSync(join(root, 'node_modules/sealift'), { recursive: true }).map(String)
+    expect(names).toEqual(expect.arrayContaining(['package.json', 'LICENSE', 'README.md', 'bin/sealift.js', 'dist/index.js', 'dist/index.d.ts']))
+    expect(names.filter((name) => /^(src|test|scripts|bench)\/|\.test\.|(?<!\.d)\.ts$/.test(name))).toEqual([])
+    expect(sizeBytes).toBeLessThan(2 * MEGABYTE)
+  })
+
+  test('works as a library', () => {
+    fs.writeFileSync(join(root, 'use.mjs'), SCRIPT)
+    const { status, stdout, stderr } = run(process.execPath, ['use.mjs'])
+    expect(stderr).toBe('')
+    expect(stdout.trim().split('\n')).toEqual([JSON.stringify({ savedTo: [join(root, 'out/in')], files: 1 }), 'connect_failed'])
+    expect(status).toBe(0)
+    expect(fs.readFileSync(join(root, 'out/in/file'), 'utf8')).toBe('content')
+  })
+
+  test('works as a command', () => {
+    const bin = join(root, 'node_modules/sealift/bin/sealift.js')
+    const { version } = JSON.parse(fs.readFileSync(join(PROJECT, 'package.json'), 'utf8')) as { version: string }
+    expect(run(process.execPath, [bin, '--version'])).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' })
+    expect(run(process.execPath, [bin, 'send', 'in', '--dry-run', '--json'])).toMatchObject({ status: 0, stderr: '' })
+    expect(run(process.execPath, [bin, 'status'])).toMatchObject({ status: 0, stdout: '' })
+    expect(run(process.execPath, [bin, 'send', 'nothing', '--pod']).status).toBe(2)
+  })
+
+  test('has types that hold what the library does', () => {
+    fs.writeFileSync(join(root, 'consumer.mts'), CONSUMER)
+    const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc')
+    const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,dom']
+    const { status, stdout } = run(process.execPath, [compiler, ...options, '--types', '', 'consumer.mts'])
+    expect([status, stdout]).toEqual([0, ''])
+  })
+})
+
+/** Links the dependencies of a package, and theirs, into a folder: no more than an installer would put there. */
+function linkDependencies(packageFile: string, modules: string): void {
+  const { dependencies = {} } = JSON.parse(fs.readFileSync(packageFile, 'utf8')) as { dependencies?: Record<string, string> }
+  for (const name of Object.keys(dependencies)) {
+    const link = join(modules, name)
+    if (fs.existsSync(link)) continue
+    const found = findPackage(name, dirname(packageFile))
+    fs.mkdirSync(dirname(link), { recursive: true })
+    fs.cpSync(found, link, { recursive: true, filter: (path) => basename(path) !== 'node_modules' || path === found })
+    linkDependencies(join(found, 'package.json'), modules)
+  }
+}
+
+function findPackage(name: string, from: string): string {
+  for (let folder = from; ; folder = dirname(folder)) {
+    const path = join(folder, 'node_modules', name)
+    if (fs.existsSync(path)) return fs.realpathSync(path)
+    if (folder === dirname(folder)) throw new Error(`${name} is not installed`)
+  }
+}
