@@ -46,7 +46,12 @@ describe('the packed package', () => {
   let sizeBytes = 0
   const env = { ...process.env, NODE_OPTIONS: '', NODE_PATH: '' }
   const run = (command: string, args: readonly string[], cwd = root) =>
-    spawnSync(command, args, { cwd, env: { ...env, HOME: root, XDG_DATA_HOME: join(root, 'data') }, encoding: 'utf8', timeout: 60_000 })
+    spawnSync(command, args, {
+      cwd,
+      env: { ...env, HOME: root, XDG_DATA_HOME: join(root, 'data') },
+      encoding: 'utf8',
+      timeout: 60_000,
+    })
 
   beforeAll(() => {
     root = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), 'sealift-packed-')))
@@ -80,7 +85,16 @@ describe('the packed package', () => {
 
   test('holds the program and its papers, no sources and no tests, and is small', () => {
     const names = fs.readdirSync(join(root, 'node_modules/sealift'), { recursive: true }).map(String)
-    expect(names).toEqual(expect.arrayContaining(['package.json', 'LICENSE', 'README.md', 'bin/sealift.js', 'dist/index.js', 'dist/index.d.ts']))
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'package.json',
+        'LICENSE',
+        'README.md',
+        'bin/sealift.js',
+        'dist/index.js',
+        'dist/index.d.ts',
+      ]),
+    )
     expect(names.filter((name) => /^(src|test|scripts|bench)\/|\.test\.|(?<!\.d)\.ts$/.test(name))).toEqual([])
     expect(sizeBytes).toBeLessThan(2 * MEGABYTE)
   })
@@ -89,7 +103,10 @@ describe('the packed package', () => {
     fs.writeFileSync(join(root, 'use.mjs'), SCRIPT)
     const { status, stdout, stderr } = run(process.execPath, ['use.mjs'])
     expect(stderr).toBe('')
-    expect(stdout.trim().split('\n')).toEqual([JSON.stringify({ savedTo: [join(root, 'out/in')], files: 1 }), 'connect_failed'])
+    expect(stdout.trim().split('\n')).toEqual([
+      JSON.stringify({ savedTo: [join(root, 'out/in')], files: 1 }),
+      'connect_failed',
+    ])
     expect(status).toBe(0)
     expect(fs.readFileSync(join(root, 'out/in/file'), 'utf8')).toBe('content')
   })
@@ -106,15 +123,27 @@ describe('the packed package', () => {
   test('has types that hold what the library does', () => {
     fs.writeFileSync(join(root, 'consumer.mts'), CONSUMER)
     const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc')
-    const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,dom']
-    const { status, stdout } = run(process.execPath, [compiler, ...options, '--types', '', 'consumer.mts'])
+    const options = [
+      '--noEmit',
+      '--strict',
+      '--exactOptionalPropertyTypes',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2024',
+      '--lib',
+      'es2024,dom',
+    ]
+    const { status, stdout } = run(process.execPath, [compiler, ...options, 'consumer.mts'])
     expect([status, stdout]).toEqual([0, ''])
   })
 })
 
 /** Links the dependencies of a package, and theirs, into a folder: no more than an installer would put there. */
 function linkDependencies(packageFile: string, modules: string): void {
-  const { dependencies = {} } = JSON.parse(fs.readFileSync(packageFile, 'utf8')) as { dependencies?: Record<string, string> }
+  const { dependencies = {} } = JSON.parse(fs.readFileSync(packageFile, 'utf8')) as {
+    dependencies?: Record<string, string>
+  }
   for (const name of Object.keys(dependencies)) {
     const link = join(modules, name)
     if (fs.existsSync(link)) continue

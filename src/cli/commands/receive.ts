@@ -1,6 +1,6 @@
 /** `sealift receive`: fetches from a listening sender. */
 
-import { formatCount, formatFiles, formatSize } from '../../config/sizes.ts'
+import { formatFiles, formatSize } from '../../config/sizes.ts'
 import { parseConnectAddress } from '../../config/address.ts'
 import type { ConflictPolicy, IncomingOffer, OfferAnswer, ReceiveOptions } from '../../library/options.ts'
 import { receiveFiles } from '../../library/receive-files.ts'
@@ -85,8 +85,8 @@ function showOffer(offer: IncomingOffer, output: Output): void {
     `into ${shown(offer.outputDir)}${freeBytes === null ? '' : ` (${formatSize(freeBytes)} free)`} as ${offer.savedAs.map(shown).slice(0, 5).join(', ')}`,
   )
   if (offer.unchanged > 0)
-    output.say(`${formatCount(offer.unchanged)} are there already, unchanged, and will not be sent.`)
-  if (offer.differing > 0) output.say(`${formatCount(offer.differing)} are there already and differ.`)
+    output.say(`There already, unchanged, and so not sent: ${formatFiles(offer.unchanged)}.`)
+  if (offer.differing > 0) output.say(`There already, and different: ${formatFiles(offer.differing)}.`)
 }
 
 async function askWhetherToAccept(

@@ -42,7 +42,13 @@ function follow(transfer: Transfer, onEvent: (event: TransferEvent) => void = ()
 
 async function send(place: Place, options: SendOptions = {}): Promise<Side & { connect: string }> {
   const listening = Promise.withResolvers<string>()
-  const transfer = sendFiles(place.source, { pod: true, port: 0, waitMs: 15_000, ledgerPath: place.senderLedger, ...options })
+  const transfer = sendFiles(place.source, {
+    pod: true,
+    port: 0,
+    waitMs: 15_000,
+    ledgerPath: place.senderLedger,
+    ...options,
+  })
   const side = follow(transfer, (event) => {
     if (event.event === 'listening') listening.resolve(event.connect)
   })
@@ -83,7 +89,10 @@ describe('sendFiles and receiveFiles', () => {
       }),
     )
     for (const [at, [received, sent]] of ends.entries()) {
-      expect([received, sent], `pair ${at}`).toEqual([expect.objectContaining({ resumedBytes: 0 }), expect.objectContaining({ resumedBytes: 0 })])
+      expect([received, sent], `pair ${at}`).toEqual([
+        expect.objectContaining({ resumedBytes: 0 }),
+        expect.objectContaining({ resumedBytes: 0 }),
+      ])
       expect(arrived(places[at] as Place)).toEqual([])
     }
   })
@@ -102,7 +111,13 @@ describe('sendFiles and receiveFiles', () => {
     const refused = await send(place)
     const asked = receive(place, refused.connect, {
       accept: (offer) => {
-        expect(offer).toMatchObject({ outputDir: place.out, savedAs: ['tree'], differing: 0, unchanged: 0, peer: '127.0.0.1' })
+        expect(offer).toMatchObject({
+          outputDir: place.out,
+          savedAs: ['tree'],
+          differing: 0,
+          unchanged: 0,
+          peer: '127.0.0.1',
+        })
         expect(offer.firstPaths[0]).toMatch(/^tree\//)
         return false
       },
@@ -113,7 +128,9 @@ describe('sendFiles and receiveFiles', () => {
     fs.mkdirSync(join(place.out, 'tree'))
     fs.writeFileSync(join(place.out, 'tree', 'one'), 'another')
     const overwriting = await send(place)
-    const chosen = receive(place, overwriting.connect, { accept: async ({ differing }) => (differing === 1 ? 'overwrite' : false) })
+    const chosen = receive(place, overwriting.connect, {
+      accept: async ({ differing }) => (differing === 1 ? 'overwrite' : false),
+    })
     await Promise.all([chosen.end, overwriting.end])
     expect(arrived(place)).toEqual([])
 
@@ -135,9 +152,15 @@ describe('sendFiles and receiveFiles', () => {
     const first = await send(place)
     const port = Number(/:(\d+):/.exec(first.connect)?.[1])
     const before = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-    const second = sendFiles(join(place.source, 'one'), { pod: true, port, ledgerPath: join(place.root, 'ledgers/x/x.db') })
+    const second = sendFiles(join(place.source, 'one'), {
+      pod: true,
+      port,
+      ledgerPath: join(place.root, 'ledgers/x/x.db'),
+    })
     await expect(second.done).rejects.toMatchObject({ code: 'port_in_use', exitCode: 5 })
-    await expect(sendFiles(join(place.root, 'no such'), { pod: true }).done).rejects.toMatchObject({ code: 'path_missing' })
+    await expect(sendFiles(join(place.root, 'no such'), { pod: true }).done).rejects.toMatchObject({
+      code: 'path_missing',
+    })
     // A timer that waits for a receiver would hold a program open for minutes.
     expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length).toBeLessThanOrEqual(before)
     first.transfer.cancel()
@@ -147,7 +170,14 @@ describe('sendFiles and receiveFiles', () => {
 
 describe('a stop', () => {
   const SENDER_STAGES: readonly Stage[] = ['listening', 'offer', 'manifest', 'accepted', 'done']
-  const RECEIVER_STAGES: readonly Stage[] = ['accepted', 'chunk', 'before-checkpoint', 'after-checkpoint', 'before-sync', 'before-publish']
+  const RECEIVER_STAGES: readonly Stage[] = [
+    'accepted',
+    'chunk',
+    'before-checkpoint',
+    'after-checkpoint',
+    'before-sync',
+    'before-publish',
+  ]
 
   test.each([
     ...SENDER_STAGES.map((stage) => ['sender', stage] as const),
@@ -181,8 +211,12 @@ describe('a stop', () => {
   test('before anything begins leaves no trace', async () => {
     const place = makePlace(32)
     const signal = AbortSignal.abort(new SealiftError('terminated', 'too late'))
-    await expect(sendFiles(place.source, { pod: true, port: 0, signal, ledgerPath: place.senderLedger }).done).rejects.toMatchObject({ code: 'terminated' })
-    await expect(receiveFiles('127.0.0.1:1:a-b', { signal, outputDir: place.out, ledgerPath: place.receiverLedger }).done).rejects.toMatchObject({ code: 'terminated' })
+    await expect(
+      sendFiles(place.source, { pod: true, port: 0, signal, ledgerPath: place.senderLedger }).done,
+    ).rejects.toMatchObject({ code: 'terminated' })
+    await expect(
+      receiveFiles('127.0.0.1:1:a-b', { signal, outputDir: place.out, ledgerPath: place.receiverLedger }).done,
+    ).rejects.toMatchObject({ code: 'terminated' })
     expect(fs.readdirSync(place.out)).toEqual([])
   })
 })

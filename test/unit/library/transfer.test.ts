@@ -5,7 +5,16 @@ import { startTransfer } from '../../../src/library/transfer.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import type { TransferResult } from '../../../src/library/transfer.ts'
 
-const RESULT = { transferId: 'x', files: 0, bytes: 0, bytesOnWire: 0, resumedBytes: 0, seconds: 0, bytesPerSecond: 0, savedTo: [] }
+const RESULT = {
+  transferId: 'x',
+  files: 0,
+  bytes: 0,
+  bytesOnWire: 0,
+  resumedBytes: 0,
+  seconds: 0,
+  bytesPerSecond: 0,
+  savedTo: [],
+}
 const warning = (message: string) => ({ event: 'warning', code: 'test', message }) as const
 
 /** What this process would have died of. */
