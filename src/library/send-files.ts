@@ -357,7 +357,12 @@ class SenderRun {
     this.#resumedBytes ??= safe
     this.#progress.start()
     this.#progress.set(safe + this.#outgoing.voidBytes, this.#outgoing.endedFiles)
-    if (this.#context.replaces !== null) void this.#endReplaced(this.#context.replaces)
+    if (this.#context.replaces === null) return
+    // The transfer goes on without it; the older row is then found unfinished once more.
+    this.#endReplaced(this.#context.replaces).catch((error: unknown) => {
+      const { code, message } = toSealiftError(error)
+      this.#emit({ event: 'warning', code, message })
+    })
   }
 
   /** The receiver has taken over what it had of the older transfer; its key goes on with the new one. */

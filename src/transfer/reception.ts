@@ -126,7 +126,9 @@ export class DirectReception implements Reception {
   async offered(offer: Offer): Promise<void> {
     const current = this.#current
     if (current !== null && current.id !== offer.transferId) {
-      throw new SealiftError('protocol_violation', 'the sender came back with another transfer')
+      throw new SealiftError('peer_stopped', 'the sender was started again, and offers something else now', {
+        hint: 'run the same line again to take what it offers now',
+      })
     }
     // The lock comes before anything is read, so that two processes never work on one staging folder.
     this.#lock ??= await this.#options.ledger.lock(offer.transferId, 'receiver')

@@ -84,8 +84,7 @@ function showOffer(offer: IncomingOffer, output: Output): void {
   output.say(
     `into ${shown(offer.outputDir)}${freeBytes === null ? '' : ` (${formatSize(freeBytes)} free)`} as ${offer.savedAs.map(shown).slice(0, 5).join(', ')}`,
   )
-  if (offer.unchanged > 0)
-    output.say(`There already, unchanged, and so not sent: ${formatFiles(offer.unchanged)}.`)
+  if (offer.unchanged > 0) output.say(`There already, unchanged, and so not sent: ${formatFiles(offer.unchanged)}.`)
   if (offer.differing > 0) output.say(`There already, and different: ${formatFiles(offer.differing)}.`)
 }
 

@@ -78,7 +78,8 @@ function describe(row: TransferRow): string {
       ? formatSize(fileSize ?? bytesDone)
       : `${formatSize(bytesDone)}${fileSize === null ? '' : ` of ${formatSize(fileSize)}`}`
   const direction = row.role === 'sender' ? 'to' : 'from'
-  const entries = row.entryCount === null ? '' : `, ${formatCount(row.entryCount)} ${row.entryCount === 1 ? 'entry' : 'entries'}`
+  const entries =
+    row.entryCount === null ? '' : `, ${formatCount(row.entryCount)} ${row.entryCount === 1 ? 'entry' : 'entries'}`
   const fault = row.error === null ? '' : `  ${shown(row.error.message)}`
   return `${row.id}  ${state.padEnd(11)}  ${shown(row.filename)} (${done}${entries}) ${direction} ${row.peer === null ? 'nobody yet' : shown(row.peer)}${fault}`
 }
