@@ -95,7 +95,8 @@ describe.concurrent('what is left out', () => {
 })
 
 describe.concurrent('--bwlimit', () => {
-  test.for(['sender', 'receiver'])('holds the %s to the rate within a tenth', async (side, { desk }) => {
+  // A machine that is busy with something else slows a transfer down below its limit: such a run counts for nothing.
+  test.for(['sender', 'receiver'])('holds the %s to the rate within a tenth', { retry: 2 }, async (side, { desk }) => {
     const bytes = 2_600_000
     const tree = desk.folder('tree', { large: randomBytes(bytes) })
     const limit = ['--bwlimit', '1300KB']

@@ -75,6 +75,8 @@ describe('the packed package', () => {
     fs.mkdirSync(join(modules, 'sealift'), { recursive: true })
     run('tar', ['-xzf', tarball as string, '-C', join(modules, 'sealift'), '--strip-components=1'])
     linkDependencies(join(PROJECT, 'package.json'), modules)
+    // What whoever writes TypeScript for Node has besides.
+    linkPackages(['@types/node'], PROJECT, modules)
     fs.mkdirSync(join(root, 'in'))
     fs.writeFileSync(join(root, 'in', 'file'), 'content')
     fs.mkdirSync(join(root, 'ledger'), { mode: 0o700 })
@@ -133,23 +135,29 @@ describe('the packed package', () => {
       'es2024',
       '--lib',
       'es2024,dom',
+      '--types',
+      'node',
     ]
     const { status, stdout } = run(process.execPath, [compiler, ...options, 'consumer.mts'])
     expect([status, stdout]).toEqual([0, ''])
   })
 })
 
-/** Links the dependencies of a package, and theirs, into a folder: no more than an installer would put there. */
+/** Puts the dependencies of a package, and theirs, into a folder: no more than an installer would. */
 function linkDependencies(packageFile: string, modules: string): void {
   const { dependencies = {} } = JSON.parse(fs.readFileSync(packageFile, 'utf8')) as {
     dependencies?: Record<string, string>
   }
-  for (const name of Object.keys(dependencies)) {
-    const link = join(modules, name)
-    if (fs.existsSync(link)) continue
-    const found = findPackage(name, dirname(packageFile))
-    fs.mkdirSync(dirname(link), { recursive: true })
-    fs.cpSync(found, link, { recursive: true, filter: (path) => basename(path) !== 'node_modules' || path === found })
+  linkPackages(Object.keys(dependencies), dirname(packageFile), modules)
+}
+
+function linkPackages(names: readonly string[], from: string, modules: string): void {
+  for (const name of names) {
+    const target = join(modules, name)
+    if (fs.existsSync(target)) continue
+    const found = findPackage(name, from)
+    fs.mkdirSync(dirname(target), { recursive: true })
+    fs.cpSync(found, target, { recursive: true, filter: (path) => basename(path) !== 'node_modules' })
     linkDependencies(join(found, 'package.json'), modules)
   }
 }

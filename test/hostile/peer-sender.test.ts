@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { bloscLz4 } from '../../src/codecs/blosc-lz4.ts'
 import type { ReceiveOptions } from '../../src/index.ts'
 import { ByteWriter, concatBytes, encodeUtf8 } from '../../src/protocol/bytes.ts'
@@ -503,14 +503,15 @@ describe('a sender that breaks off', () => {
     ]
     for (let records = 0; records <= script.length; records++) {
       for (const how of ['fin', 'reset'] as const) {
-        const { peer, end, transfer, place } = await meet()
+        const { peer, end, events, transfer, place } = await meet()
         for (const step of script.slice(0, records)) await step(peer)
         if (how === 'fin') peer.socket.end()
         else peer.socket.resetAndDestroy()
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        await vi.waitFor(() =>
+          expect(events).toContainEqual(expect.objectContaining({ event: 'warning', code: 'connection_lost' })),
+        )
         transfer.cancel()
-        const { events } = await end
-        expect(events.some((event) => event.event === 'warning' && event.code === 'connection_lost')).toBe(true)
+        await end
         expectNothing(place, records >= 2 ? [STAGING] : [])
         place.remove()
       }
