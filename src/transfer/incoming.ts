@@ -10,6 +10,7 @@ import { FrontierDigests } from '../files/file-digest.ts'
 import type { TreeWriter } from '../files/tree-writer.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
+import { compareBytes } from '../protocol/bytes.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
 import { CHECKPOINT_BYTES, CHECKPOINT_MS, SYNC_BYTES, SYNC_MS } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
@@ -292,7 +293,7 @@ export class Incoming {
     const own = this.#digests.digest(entry)
     if (own === null) return
     this.#expected.delete(entry)
-    if (equalBytes(own, expected)) {
+    if (compareBytes(own, expected) === 0) {
       this.#guard(entry, () => {
         if (this.#inParts.delete(entry)) this.#writer.finish(entry)
         this.#verified(entry, own)
@@ -441,9 +442,3 @@ export class Incoming {
 
 /** Faults of one name; the other files can still go on. */
 const ENTRY_FAULTS: ReadonlySet<ErrorCode> = new Set(['name_unusable', 'entry_in_the_way'])
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false
-  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false
-  return true
-}

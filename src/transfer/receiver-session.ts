@@ -5,7 +5,7 @@
  * {@link Reception} it is given. One of these lives as long as its session.
  */
 
-import { codecById } from '../codecs/codec-table.ts'
+import { decodeChunk } from '../codecs/codec-table.ts'
 import { ENTRY_FAILED } from '../ledger/entry-state.ts'
 import { ERROR_TABLE, type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
@@ -255,9 +255,9 @@ export class ReceiverSession {
       if (packed.length !== rawBytes) throw new SealiftError('protocol_violation', 'a chunk is not as long as it says')
       return accepted.incoming.chunk(offset, packed, release)
     }
-    return codecById(codec)
-      .decode(packed, Math.min(rawBytes, MAX_CHUNK_BYTES))
-      .then((raw) => accepted.incoming.chunk(offset, raw, () => releaseBuffer(raw)))
+    return decodeChunk(codec, packed, Math.min(rawBytes, MAX_CHUNK_BYTES)).then((raw) =>
+      accepted.incoming.chunk(offset, raw, () => releaseBuffer(raw)),
+    )
   }
 
   async #refuse(error: SealiftError): Promise<void> {
