@@ -28,7 +28,6 @@ import type { OfferToDecide } from '../transfer/offer-decision.ts'
 import { DirectReception, type StartedTransfer } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { ConflictPolicy, ReceiveOptions } from './options.ts'
-import { hexOf } from './send-files.ts'
 import { startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
@@ -321,7 +320,7 @@ class DirectReceive {
       transferId: started.id,
       path: started.manifest.path(entry),
       sizeBytes: started.manifest.sizeBytes(entry),
-      sha256: sha256 === null ? null : hexOf(sha256),
+      sha256: sha256 === null ? null : toHex(sha256),
       status,
       savedAs,
     })

@@ -1,0 +1,333 @@
+/**
+ * One process's part in a transfer at the sender, from the open port to the end: joins token, admission, listener, progress
+ * and ledger around the engine's {@link Sender}. What is sent, and under which id, was decided before.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { StreamListener } from '../carriers/carrier.ts'
+import { listenTcp } from '../carriers/tcp.ts'
+import { formatAddress } from '../config/address.ts'
+import type { CompressSetting } from '../codecs/codec-table.ts'
+import { nodeCrypto } from '../crypto/node.ts'
+import { SourceReader } from '../files/source-reader.ts'
+import type { WalkResult } from '../files/walk.ts'
+import { DirectToken } from '../guard/direct-token.ts'
+import { generateToken, normalizeToken } from '../identity/token.ts'
+import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { toHex } from '../protocol/bytes.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { DEFAULT_PORT, DEFAULT_WAIT_MS, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import { escapeForDisplay } from '../protocol/names.ts'
+import { Admission } from '../transfer/admission.ts'
+import { systemClock } from '../transfer/clock.ts'
+import type { TransferEvent } from '../transfer/events.ts'
+import { Outgoing } from '../transfer/outgoing.ts'
+import { paced } from '../transfer/pacing.ts'
+import { Progress } from '../transfer/progress.ts'
+import { Sender } from '../transfer/sender.ts'
+import { isRefusal } from '../transfer/sender-session.ts'
+import { noProbe } from '../transfer/stage.ts'
+import type { SendOptions } from './options.ts'
+import type { TransferResult } from './transfer.ts'
+
+/** The unfinished transfer of the same roots that a new one stands in for. */
+export interface Replaced {
+  readonly id: string
+  readonly key: number
+}
+
+export interface RunContext {
+  readonly id: string
+  readonly key: number
+  readonly manifest: Manifest
+  readonly walk: WalkResult
+  readonly ledger: Ledger
+  readonly checksum: string
+  readonly replaces: Replaced | null
+  readonly compress: CompressSetting
+}
+
+/** Everything from the open port to the end of one process's part in a transfer. */
+export class SenderRun {
+  readonly #options: SendOptions
+  readonly #emit: (event: TransferEvent) => void
+  readonly #context: RunContext
+  readonly #outgoing: Outgoing
+  readonly #progress: Progress
+  readonly #files: number
+  readonly #resumeKeys = new Map<string, Uint8Array>()
+  #failed: number
+  #resumedBytes: number | null = null
+  #resumeId: Uint8Array | null = null
+
+  constructor(options: SendOptions, emit: (event: TransferEvent) => void, context: RunContext) {
+    this.#options = options
+    this.#emit = emit
+    this.#context = context
+    const { manifest, walk, id } = context
+    this.#failed = walk.failed.length
+    this.#files = manifest.fileCount
+    this.#progress = new Progress(
+      systemClock,
+      { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: this.#files },
+      emit,
+    )
+    this.#outgoing = new Outgoing({
+      manifest,
+      reader: new SourceReader({ manifest, sources: walk.sources }),
+      clock: systemClock,
+      onProgress: (bytes) => this.#progress.add(bytes, 0),
+      onEnded: (entry, state, code) => this.#entryEnded(entry, state, code),
+    })
+  }
+
+  async run(host: string, signal: AbortSignal): Promise<TransferResult> {
+    const { id, manifest, checksum, replaces, ledger, key } = this.#context
+    const probe = this.#options.probe ?? noProbe
+    const token = generateToken(2, randomBytes)
+    const gate = new DirectToken(normalizeToken(token))
+    await this.#loadResumeKeys()
+    const sender = new Sender({
+      outgoing: this.#outgoing,
+      offer: {
+        transferId: id,
+        replaces: replaces?.id ?? null,
+        name: this.#options.name ?? hostname(),
+        maxChunkBytes: MAX_CHUNK_BYTES,
+        entries: manifest.count,
+        files: this.#files,
+        bytes: manifest.totalBytes,
+        digest: checksum,
+        conflict: this.#options.conflict ?? null,
+      },
+      clock: systemClock,
+      compress: this.#context.compress,
+      compressionLevel: this.#options.compressionLevel ?? null,
+      waitMs: this.#options.waitMs ?? DEFAULT_WAIT_MS,
+      probe,
+      onHello: (session) => {
+        this.#emit({
+          event: 'connected',
+          transferId: id,
+          peer: session.peer.address,
+          suite: session.suite,
+          cipher: session.cipher,
+        })
+        ledger.transfers
+          .update(key, { status: 'in_progress', peer: session.peer.address })
+          .catch((error: unknown) => sender.stop(toSealiftError(error)))
+      },
+      onAccepted: () => this.#accepted(),
+      onDone: () => ledger.transfers.finish(key, 'completed'),
+      onWarning: (code, message) => this.#emit({ event: 'warning', code, message }),
+    })
+    const stop = (): void => void sender.stop(toSealiftError(signal.reason))
+    const admission = this.#admission(gate, sender)
+    let listener: StreamListener | null = null
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
+    try {
+      listener = await listenTcp({
+        host,
+        port: this.#options.port ?? DEFAULT_PORT,
+        onStream: (stream) => admission.accept(paced(stream, this.#options.bytesPerSecond, systemClock)),
+      })
+      const connect = `${formatAddress(listener.address, listener.port)}:${token}`
+      this.#emit({
+        event: 'listening',
+        transferId: id,
+        address: listener.address,
+        port: listener.port,
+        token,
+        connect,
+        files: this.#files,
+        bytes: manifest.totalBytes,
+      })
+      await ledger.transfers.update(key, { plan: { host: listener.address, port: listener.port } })
+      probe('listening')
+      await sender.end
+      return this.#finish(sender)
+    } catch (error) {
+      const failure = toSealiftError(error)
+      if (isRefusal(failure.code))
+        await ledger.transfers.finish(key, failure.code === 'rejected' ? 'cancelled' : 'failed', failure)
+      else await sender.stop(failure)
+      throw withTransfer(error, id)
+    } finally {
+      signal.removeEventListener('abort', stop)
+      this.#progress.stop()
+      admission.close()
+      this.#outgoing.close()
+      await listener?.close()
+    }
+  }
+
+  #admission(gate: DirectToken, sender: Sender): Admission {
+    const { ledger, key } = this.#context
+    return new Admission({
+      crypto: nodeCrypto,
+      clock: systemClock,
+      purpose: 'direct',
+      role: 'sender',
+      gate,
+      findResumeKey: (id) => this.#resumeKeys.get(toHex(id)) ?? null,
+      commit: async ({ suite, resumeId, resumeKey }) => {
+        if (suite === 'resume') return
+        await ledger.resumeKeys.save({ resumeId, resumeKey, role: 'sender', transfer: key, confirmed: true })
+        await ledger.resumeKeys.attach(resumeId, 'sender', key)
+        this.#forgetResumeKeys()
+        this.#resumeKeys.set(toHex(resumeId), resumeKey)
+        this.#options.probe?.('resume-key-kept')
+      },
+      onRefused: (peer, error, { wrong, burned }) => {
+        this.#emit({ event: 'refused', peer: peer.address, code: error.code, until: null })
+        if (wrong) this.#warnOfGuess(peer.address, gate.state)
+        if (burned) {
+          void sender.stop(
+            new SealiftError('token_burned', 'too many wrong tokens were tried; this one is void', {
+              hint: 'run the same line again: it makes a new token, and goes on where it was',
+            }),
+          )
+        }
+      },
+      onSession: (session, { resumeId }) => {
+        this.#resumeId = resumeId
+        this.#options.probe?.('handshake-confirmed')
+        void sender.join(session)
+      },
+      onFault: (error) => void sender.stop(error),
+    })
+  }
+
+  #warnOfGuess(address: string, state: DirectToken['state']): void {
+    const who = escapeForDisplay(address)
+    const message =
+      state === 'spent'
+        ? `${who} tried a token after this one was used up. It did not get in.`
+        : `${who} tried a wrong token. If that was not you or your receiver, somebody is guessing.`
+    this.#emit({ event: 'warning', code: 'auth_failed', message })
+  }
+
+  async #loadResumeKeys(): Promise<void> {
+    const { ledger, key, replaces } = this.#context
+    for (const transfer of [key, replaces?.key]) {
+      const found = transfer === undefined ? null : await ledger.resumeKeys.findByTransfer(transfer)
+      if (found !== null) this.#resumeKeys.set(toHex(found.resumeId), found.resumeKey)
+    }
+  }
+
+  #forgetResumeKeys(): void {
+    for (const key of this.#resumeKeys.values()) key.fill(0)
+    this.#resumeKeys.clear()
+  }
+
+  #accepted(): void {
+    const safe = this.#outgoing.safeRanges.totalBytes
+    this.#resumedBytes ??= safe
+    this.#progress.start()
+    this.#progress.set(safe + this.#outgoing.voidBytes, this.#outgoing.endedFiles)
+    if (this.#context.replaces === null) return
+    // The transfer goes on without it; the older row is then found unfinished once more.
+    this.#endReplaced(this.#context.replaces).catch((error: unknown) => {
+      const { code, message } = toSealiftError(error)
+      this.#emit({ event: 'warning', code, message })
+    })
+  }
+
+  /** The receiver has taken over what it had of the older transfer; its key goes on with the new one. */
+  async #endReplaced({ key }: Replaced): Promise<void> {
+    const { ledger } = this.#context
+    if (this.#resumeId !== null) await ledger.resumeKeys.attach(this.#resumeId, 'sender', this.#context.key)
+    await ledger.transfers.finish(key, 'cancelled')
+  }
+
+  #entryEnded(entry: number, state: number, code: SealiftError['code'] | null): void {
+    const { manifest, id } = this.#context
+    if (manifest.kind(entry) !== KIND_FILE) return
+    const failed = state === ENTRY_FAILED
+    this.#progress.add(0, 1)
+    if (failed) {
+      this.#failed++
+      this.#emit({
+        event: 'warning',
+        code: code ?? 'partial',
+        message: `${escapeForDisplay(manifest.path(entry))}: ${failureText(code)}`,
+      })
+    }
+    if (this.#options.fileEvents === false) return
+    const sha256 = this.#outgoing.sha256(entry)
+    this.#emit({
+      event: 'file',
+      transferId: id,
+      path: manifest.path(entry),
+      sizeBytes: manifest.sizeBytes(entry),
+      sha256: sha256 === null || failed ? null : toHex(sha256),
+      status: failed ? 'failed' : state === ENTRY_SKIPPED ? 'skipped' : 'ok',
+      savedAs: null,
+    })
+  }
+
+  #reportPublished(manifest: Manifest): void {
+    for (let entry = 0; entry < manifest.count; entry++) {
+      if (this.#outgoing.state(entry) === ENTRY_PUBLISHED) this.#entryEnded(entry, ENTRY_PUBLISHED, null)
+    }
+  }
+
+  #finish(sender: Sender): TransferResult {
+    const { id, manifest } = this.#context
+    if (this.#options.fileEvents !== false) this.#reportPublished(manifest)
+    this.#progress.set(this.#progress.bytesDone, this.#files)
+    this.#progress.flush()
+    const seconds = this.#progress.elapsedMs / 1000
+    const moved = this.#progress.movedBytes
+    const result = {
+      transferId: id,
+      files: this.#files,
+      bytes: manifest.totalBytes ?? 0,
+      bytesOnWire: sender.wireBytes,
+      resumedBytes: this.#resumedBytes ?? 0,
+      seconds,
+      bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
+    }
+    this.#emit({ event: 'done', ...result })
+    if (this.#failed > 0) {
+      throw new SealiftError(
+        'partial',
+        `${String(this.#failed)} could not be sent; all others are safe at the receiver`,
+        {
+          hint: 'the warnings above name them; run the same line again to send what is left',
+          transferId: id,
+        },
+      )
+    }
+    return { ...result, savedTo: [] }
+  }
+}
+
+function failureText(code: string | null): string {
+  switch (code) {
+    case 'source_changed':
+      return 'changed while it was read; not sent'
+    case 'source_vanished':
+      return 'is gone; not sent'
+    case 'source_unreadable':
+      return 'cannot be read; not sent'
+    default:
+      return `failed at the receiver (${code ?? 'unknown'})`
+  }
+}
+
+function withTransfer(thrown: unknown, transferId: string): SealiftError {
+  const { code, message, hint, cause, retryable, transferId: known } = toSealiftError(thrown)
+  if (known !== undefined) return toSealiftError(thrown)
+  const advice = hint ?? (retryable ? `run the same line again, or: sealift resume ${transferId}` : undefined)
+  return new SealiftError(code, message, {
+    ...(advice === undefined ? {} : { hint: advice }),
+    cause,
+    retryable,
+    transferId,
+  })
+}
