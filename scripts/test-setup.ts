@@ -15,7 +15,9 @@ interface DebianPackage {
   readonly neededBy: string
 }
 
-const PACKAGES: readonly DebianPackage[] = []
+const PACKAGES: readonly DebianPackage[] = [
+  { name: 'tmux', program: 'tmux', neededBy: 'tests of the command line on a real terminal' },
+]
 
 const UPDATE_TIMEOUT_MS = 60_000
 const INSTALL_TIMEOUT_MS = 180_000

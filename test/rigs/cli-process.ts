@@ -11,7 +11,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test as plainTest } from 'vitest'
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+/** The program's first file. */
+export const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 /** Nothing that is tested takes so long; a process that does is ended, and its test fails. */
 const LONGEST_MS = 15_000
 const STEP_MS = 12_000
@@ -185,6 +186,7 @@ export interface FileSpec {
 export class Desk {
   readonly root: string
   readonly #processes = new Set<CliProcess>()
+  readonly #closing: (() => Promise<void>)[] = []
 
   constructor() {
     const memory = '/dev/shm'
@@ -229,11 +231,11 @@ export class Desk {
     return fs.readFileSync(this.path(...parts), 'utf8')
   }
 
-  start(args: readonly string[], options: StartOptions = {}): CliProcess {
-    const { cwd = this.root, user = 'user', shell } = options
+  /** The environment of a user's process: nothing of who runs the tests, and a home of its own. */
+  environment(user = 'user', added: StartOptions['env'] = {}): NodeJS.ProcessEnv {
     const env: NodeJS.ProcessEnv = { ...process.env }
     for (const name of Object.keys(env))
-      if (/^(SEALIFT|ST_|LOG_|NODE_OPTIONS|VITEST|DB_PATH|TERM|NO_COLOR|FORCE_COLOR)/.test(name)) delete env[name]
+      if (/^(SEALIFT|ST_|LOG_|NODE_OPTIONS|VITEST|DB_PATH|TERM|TMUX|NO_COLOR|FORCE_COLOR)/.test(name)) delete env[name]
     const home = this.path('home', user)
     fs.mkdirSync(home, { recursive: true, mode: 0o700 })
     Object.assign(env, {
@@ -241,10 +243,21 @@ export class Desk {
       XDG_DATA_HOME: join(home, 'data'),
       NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code'),
     })
-    for (const [name, value] of Object.entries(options.env ?? {})) {
+    for (const [name, value] of Object.entries(added)) {
       if (value === undefined) delete env[name]
       else env[name] = value
     }
+    return env
+  }
+
+  /** Ends something else with the desk. */
+  onClose(close: () => Promise<void>): void {
+    this.#closing.push(close)
+  }
+
+  start(args: readonly string[], options: StartOptions = {}): CliProcess {
+    const { cwd = this.root, user, shell } = options
+    const env = this.environment(user, options.env)
     const child =
       shell === undefined
         ? spawn(process.execPath, [MAIN, ...args], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -288,6 +301,7 @@ export class Desk {
 
   /** Ends every process, then removes all that was made. */
   async close(): Promise<void> {
+    await Promise.all(this.#closing.map((close) => close()))
     for (const process of this.#processes) process.killAll()
     await Promise.all([...this.#processes].map((process) => process.end))
     fs.rmSync(this.root, { recursive: true, force: true })
