@@ -10,6 +10,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: slow ? [] : ['test/slow/**', 'test/browser/**'],
     pool: 'forks',
+    // No test meets the Tailscale of the machine: those about Tailscale name a socket of their own.
+    env: { TS_SOCKET: '/nonexistent/tailscaled.sock' },
     maxWorkers: 2,
     testTimeout: slow ? 300_000 : 20_000,
     hookTimeout: slow ? 300_000 : 20_000,
