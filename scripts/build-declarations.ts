@@ -1,8 +1,12 @@
-/** Keeps of the type declarations what `dist/index.d.ts` reaches, and sees that users can resolve all of it. */
+/**
+ * Keeps of the type declarations what `dist/index.d.ts` reaches, and sees that users can resolve all of it: without the
+ * types of Node too, which not every program has.
+ */
 
 import { globSync, readFileSync, rmSync, rmdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 
+const COMMENT = /\/\*[\s\S]*?\*\/|\/\/.*/g
 const IMPORT = /\b(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g
 
 /** @returns what is wrong, or `null`. */
@@ -12,13 +16,10 @@ export function pruneDeclarations(dist: string, dependencies: readonly string[])
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
     if (reached.has(file)) continue
     reached.add(file)
-    for (const match of readFileSync(file, 'utf8').matchAll(IMPORT)) {
+    for (const match of readFileSync(file, 'utf8').replaceAll(COMMENT, '').matchAll(IMPORT)) {
       const wanted = match[1] ?? ''
       if (wanted.startsWith('.')) waiting.push(resolve(dirname(file), wanted.replace(/\.(ts|js)$/, '.d.ts')))
-      else if (
-        !wanted.startsWith('node:') &&
-        !dependencies.some((name) => wanted === name || wanted.startsWith(`${name}/`))
-      )
+      else if (!dependencies.some((name) => wanted === name || wanted.startsWith(`${name}/`)))
         return `the types of the library reach ${wanted} (in ${file}), which users do not have: write the type out`
     }
   }

@@ -4,11 +4,16 @@
  * Importing it does nothing by itself. What it throws is a {@link SealiftError}.
  */
 
-export type { ConflictPolicy, IncomingOffer, OfferAnswer, ReceiveOptions, SendOptions } from './library/options.ts'
+export { type ListOptions, listTransfers, type TransferRecord } from './library/list-transfers.ts'
+export type { IncomingOffer, OfferAnswer, ReceiveOptions, SendOptions, TransferOptions } from './library/options.ts'
+export { planSend, type SendPlan } from './library/plan-send.ts'
 export { receiveFiles } from './library/receive-files.ts'
+export { type ResumeOptions, resumeTransfer } from './library/resume-transfer.ts'
 export { sendFiles } from './library/send-files.ts'
+export type { StopSignal } from './library/stop-signal.ts'
 export type { Transfer, TransferResult } from './library/transfer.ts'
-export { type ErrorCode, SealiftError } from './protocol/errors.ts'
+export type { CompressSetting, ConflictPolicy } from './protocol/choices.ts'
+export { type ErrorCode, SealiftError, type SealiftErrorOptions } from './protocol/errors.ts'
 export type {
   ConnectedEvent,
   DoneEvent,

@@ -3,10 +3,8 @@
 import { Command, Option } from 'commander'
 import { existsSync } from 'node:fs'
 import { SealiftError } from '../protocol/errors.ts'
-import { CONFLICT_POLICIES } from '../protocol/messages.ts'
+import { COMPRESS_SETTINGS, CONFLICT_POLICIES } from '../protocol/choices.ts'
 import { VERSION } from '../library/version.ts'
-
-const COMPRESS_CHOICES = ['none', 'auto', 'zstd', 'gzip', 'blosc-lz4']
 
 /** Collects an option that may be given again and again. */
 function collect(value: string, before: string[] | undefined): string[] {
@@ -77,7 +75,7 @@ Examples:
         CONFLICT_POLICIES,
       ),
     )
-    .addOption(new Option('--compress <codec>', 'compress what travels (default: none)').choices(COMPRESS_CHOICES))
+    .addOption(new Option('--compress <codec>', 'compress what travels (default: none)').choices(COMPRESS_SETTINGS))
     .option('--compression-level <level>', 'of the codec; alone it means zstd')
     .option('--priority <0..9>', 'priority of the transfer')
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most: 10M binary, 10MB decimal')

@@ -4,6 +4,7 @@
  * Owns when compressing is worth it. Knows no records: where the codec number goes is the caller's business.
  */
 
+import type { CompressSetting } from '../protocol/choices.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { bloscLz4 } from './blosc-lz4.ts'
 import { checkLevel, type Codec, type CodecName } from './codec.ts'
@@ -13,12 +14,6 @@ import { HAS_ZSTD, zstd } from './zstd.ts'
 
 const CODECS: Readonly<Record<CodecName, Codec>> = { none, zstd, gzip, 'blosc-lz4': bloscLz4 }
 const CODEC_BY_ID: ReadonlyMap<number, Codec> = new Map(Object.values(CODECS).map((codec) => [codec.id, codec]))
-
-/** What `--compress` takes. */
-export type CompressSetting = CodecName | 'auto'
-
-/** All values of `--compress`, in the order of the help. */
-export const COMPRESS_SETTINGS: readonly CompressSetting[] = ['none', 'auto', 'zstd', 'gzip', 'blosc-lz4']
 
 /** Level of zstd under `auto`: on one core faster than most disks and lines; level 3 saves little more. */
 export const AUTO_LEVEL = 1

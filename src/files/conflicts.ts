@@ -3,6 +3,7 @@
  * (PROTOCOL 4.6). Pure: the plan is plain data that the ledger keeps.
  */
 
+import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
 import { KIND_FILE, KIND_FOLDER } from '../protocol/manifest.ts'
@@ -13,8 +14,6 @@ import type { NameRules } from './name-rules.ts'
 import { collisionKey, findNameProblems, PLAIN_NAMES } from './name-rules.ts'
 import type { RootSurvey, Survey } from './target-survey.ts'
 import { FOUND_NEWER, FOUND_NOTHING, FOUND_OLDER, FOUND_OTHER, FOUND_UNCHANGED } from './target-survey.ts'
-
-export type ConflictPolicy = 'auto' | 'rename' | 'skip' | 'overwrite' | 'update' | 'fail'
 
 /** It is received and gets a name that was free. */
 export const FATE_RECEIVE = 0

@@ -3,9 +3,10 @@
  * which permissions. Joins manifest and plan; touches no disk.
  */
 
+import type { ConflictPolicy } from '../protocol/choices.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
-import type { ConflictPolicy, ReceivePlan, RootPlan } from './conflicts.ts'
+import type { ReceivePlan, RootPlan } from './conflicts.ts'
 import { FATE_RECEIVE, FATE_REPLACE, fatesOf } from './conflicts.ts'
 
 /** A root with where its entries end. */

@@ -1,19 +1,18 @@
 /** What `sendFiles` and `receiveFiles` may be told. Every field has a default; durations are in milliseconds, sizes in bytes. */
 
-import type { CompressSetting } from '../codecs/codec-table.ts'
-import type { ConflictPolicy } from '../files/conflicts.ts'
+import type { CompressSetting, ConflictPolicy } from '../protocol/choices.ts'
 import type { StageProbe } from '../transfer/stage.ts'
+import type { StopSignal } from './stop-signal.ts'
 
-export type { CompressSetting, ConflictPolicy }
-
-interface CommonOptions {
+/** What both sides may be told. */
+export interface TransferOptions {
   /** Stops the transfer; a reason that is a `SealiftError` becomes the error of `done`, any other its cause. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: StopSignal | undefined
   /** File of the ledger; default `DB_PATH`, else in the user's data folder. */
   readonly ledgerPath?: string | undefined
   /** Bytes a second on the wire, at most. */
   readonly bytesPerSecond?: number | undefined
-  /** What the other side is told about this one; default `user@host`. */
+  /** What the other side is told about this one; default the name of this machine. */
   readonly name?: string | undefined
   /** Whether to say what became of each file; default true. A tree of many files is done sooner without. */
   readonly fileEvents?: boolean | undefined
@@ -21,7 +20,8 @@ interface CommonOptions {
   readonly probe?: StageProbe | undefined
 }
 
-export interface SendOptions extends CommonOptions {
+/** What `sendFiles` may be told. One of `pod`, `lan` and `listen` says where it listens. */
+export interface SendOptions extends TransferOptions {
   /** Listen on 127.0.0.1. */
   readonly pod?: boolean | undefined
   /** Listen on the address of the local network. */
@@ -44,6 +44,7 @@ export interface SendOptions extends CommonOptions {
   readonly conflict?: ConflictPolicy | undefined
   /** Default `none`. */
   readonly compress?: CompressSetting | undefined
+  /** Level of the codec; alone it means `zstd`. */
   readonly compressionLevel?: number | undefined
   /** 0 (last) … 9 (first). */
   readonly priority?: number | undefined
@@ -51,20 +52,23 @@ export interface SendOptions extends CommonOptions {
 
 /** What a receiver is offered. */
 export interface IncomingOffer {
+  /** UUID of the transfer. */
   readonly transferId: string
   /** Who sends, as they say themselves; not proved. */
   readonly from: string
   /** Address they are at. */
   readonly peer: string
+  /** How many files. */
   readonly files: number
-  /** `null` while unknown. */
+  /** Their content; `null` while unknown. */
   readonly bytes: number | null
   /** Paths of the first files, as in the manifest. */
   readonly firstPaths: readonly string[]
+  /** Where they would be saved, absolute. */
   readonly outputDir: string
   /** Where each root would be saved, under the policy of now. */
   readonly savedAs: readonly string[]
-  /** `null` where the system does not say. */
+  /** Room there; `null` where the system does not say. */
   readonly freeBytes: number | null
   /** Files that are there already with other content. */
   readonly differing: number
@@ -75,15 +79,16 @@ export interface IncomingOffer {
 /** The answer to an offer: no, yes, or yes with another policy for what is in the way. */
 export type OfferAnswer = boolean | ConflictPolicy
 
-export interface ReceiveOptions extends CommonOptions {
+/** What `receiveFiles` may be told. */
+export interface ReceiveOptions extends TransferOptions {
   /** Where roots are saved; default the current folder; made where it is missing. */
   readonly outputDir?: string | undefined
   /** The token, where the address does not hold it. */
   readonly token?: string | undefined
-  /** Default `auto`. */
+  /** What to do with what is in the way; default `auto`. */
   readonly conflict?: ConflictPolicy | undefined
-  /** Asked once a transfer; default: accept. */
-  readonly accept?: ((offer: IncomingOffer, signal: AbortSignal) => OfferAnswer | Promise<OfferAnswer>) | undefined
+  /** Asked once a transfer; default: accept. The signal is aborted when no answer is wanted any more. */
+  readonly accept?: ((offer: IncomingOffer, signal: StopSignal) => OfferAnswer | Promise<OfferAnswer>) | undefined
   /** Rename or refuse what other systems cannot hold. */
   readonly portableNames?: boolean | undefined
 }

@@ -15,20 +15,20 @@ import { normalizeToken } from '../identity/token.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { ResumeKey } from '../ledger/resume-keys.ts'
 import { toHex } from '../protocol/bytes.ts'
+import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { delay, systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
-import type { TransferEvent } from '../transfer/events.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { type ReceiverOutcome, ReceiverSession } from '../transfer/receiver-session.ts'
 import type { OfferToDecide } from '../transfer/offer-decision.ts'
 import { DirectReception, type StartedTransfer } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
-import type { ConflictPolicy, ReceiveOptions } from './options.ts'
-import { startTransfer, type Transfer, type TransferResult } from './transfer.ts'
+import type { ReceiveOptions } from './options.ts'
+import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -57,7 +57,12 @@ const MAX_IDLE_SESSIONS = 3
  * ```
  */
 export function receiveFiles(connect: string, options: ReceiveOptions = {}): Transfer {
-  return startTransfer(options.signal, async (emit, signal) => {
+  return startTransfer(options.signal, runReceive(connect, options))
+}
+
+/** @internal The work of {@link receiveFiles}, for a handle that is made elsewhere. */
+export function runReceive(connect: string, options: ReceiveOptions): Run {
+  return async (emit, signal) => {
     const address = parseConnectAddress(connect)
     const ledger = await openUserLedger(options.ledgerPath)
     try {
@@ -65,13 +70,13 @@ export function receiveFiles(connect: string, options: ReceiveOptions = {}): Tra
     } finally {
       await ledger.close()
     }
-  })
+  }
 }
 
 class DirectReceive {
   readonly #address: ConnectAddress
   readonly #options: ReceiveOptions
-  readonly #emit: (event: TransferEvent) => void
+  readonly #emit: Emit
   readonly #signal: AbortSignal
   readonly #ledger: Ledger
   readonly #outputDir: string
@@ -86,13 +91,7 @@ class DirectReceive {
   #progressed = false
   #idleSessions = 0
 
-  constructor(
-    address: ConnectAddress,
-    options: ReceiveOptions,
-    emit: (event: TransferEvent) => void,
-    signal: AbortSignal,
-    ledger: Ledger,
-  ) {
+  constructor(address: ConnectAddress, options: ReceiveOptions, emit: Emit, signal: AbortSignal, ledger: Ledger) {
     this.#address = address
     this.#options = options
     this.#emit = emit
@@ -348,7 +347,11 @@ class DirectReceive {
         transferId: result.transferId,
       })
     }
-    return { ...result, savedTo: this.#reception.savedRoots.map((name) => resolve(this.#outputDir, name)) }
+    return {
+      role: 'receiver',
+      ...result,
+      savedTo: this.#reception.savedRoots.map((name) => resolve(this.#outputDir, name)),
+    }
   }
 
   /** Adds what the user can do about it. */

@@ -3,22 +3,17 @@
  */
 
 import { createHash, randomUUID } from 'node:crypto'
-import { checkCompression, type CompressSetting } from '../codecs/codec-table.ts'
-import { loadExcluder } from '../files/exclude.ts'
-import { type WalkResult, walkSources } from '../files/walk.ts'
+import type { WalkResult } from '../files/walk.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
-import { escapeForDisplay } from '../protocol/names.ts'
-import type { TransferEvent } from '../transfer/events.ts'
 import { listenAddress } from './listen-address.ts'
 import type { SendOptions } from './options.ts'
 import { type Replaced, SenderRun } from './sender-run.ts'
-import { startTransfer, type Transfer, type TransferResult } from './transfer.ts'
+import { compressSetting, excludedEvents, walkToSend, walkWarnings } from './source-walk.ts'
+import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
-
-type Emit = (event: TransferEvent) => void
 
 /**
  * Sends files and folders to one receiver: listens, says address and token in the `listening` event, and waits.
@@ -34,24 +29,12 @@ type Emit = (event: TransferEvent) => void
  * ```
  */
 export function sendFiles(paths: string | readonly string[], options: SendOptions = {}): Transfer {
-  return startTransfer(options.signal, (emit, signal) => new DirectSend([paths].flat(), options, emit, signal).run())
+  return startTransfer(options.signal, runSend([paths].flat(), options))
 }
 
-/** What would be sent, without sending it. @throws SealiftError as {@link sendFiles} */
-export async function planSend(paths: string | readonly string[], options: SendOptions = {}): Promise<WalkResult> {
-  checkCompression(compressSetting(options), options.compressionLevel ?? null)
-  const excluder = await loadExcluder(options.exclude ?? [], options.excludeFrom ?? [])
-  return walkSources([paths].flat(), {
-    excluder,
-    all: options.all ?? false,
-    keepLinks: options.links ?? true,
-    priority: options.priority ?? 5,
-  })
-}
-
-/** A level without a codec means zstd. */
-function compressSetting({ compress, compressionLevel }: SendOptions): CompressSetting {
-  return compress ?? (compressionLevel === undefined ? 'none' : 'zstd')
+/** @internal The work of {@link sendFiles}, for a handle that is made elsewhere. */
+export function runSend(paths: readonly string[], options: SendOptions): Run {
+  return (emit, signal) => new DirectSend(paths, options, emit, signal).run()
 }
 
 class DirectSend {
@@ -69,28 +52,16 @@ class DirectSend {
 
   async run(): Promise<TransferResult> {
     this.#signal.throwIfAborted()
-    const walk = await planSend(this.#paths, this.#options)
+    const walk = await walkToSend(this.#paths, this.#options)
     // Where to listen is asked after the paths: a path that is not there is the first thing to say.
     const host = listenAddress(this.#options)
-    this.#reportWalk(walk)
+    for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')
     const ledger = await openUserLedger(this.#options.ledgerPath)
     try {
       return await this.#send(walk, host, ledger)
     } finally {
       await ledger.close()
-    }
-  }
-
-  #reportWalk({ excluded, warnings, failed }: WalkResult): void {
-    for (const { path, files, bytes, reason, pattern } of excluded) {
-      this.#emit({ event: 'excluded', path, files, bytes, reason: pattern === '' ? reason : `${reason} ${pattern}` })
-    }
-    for (const { path, message } of warnings) {
-      this.#emit({ event: 'warning', code: 'skipped', message: `${escapeForDisplay(path)}: ${message}` })
-    }
-    for (const { path, code, message } of failed) {
-      this.#emit({ event: 'warning', code, message: `${escapeForDisplay(path)}: ${message}` })
     }
   }
 

@@ -8,7 +8,6 @@ import { hostname } from 'node:os'
 import type { StreamListener } from '../carriers/carrier.ts'
 import { listenTcp } from '../carriers/tcp.ts'
 import { formatAddress } from '../config/address.ts'
-import type { CompressSetting } from '../codecs/codec-table.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { SourceReader } from '../files/source-reader.ts'
 import type { WalkResult } from '../files/walk.ts'
@@ -17,13 +16,13 @@ import { generateToken, normalizeToken } from '../identity/token.ts'
 import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { toHex } from '../protocol/bytes.ts'
+import type { CompressSetting } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { DEFAULT_PORT, DEFAULT_WAIT_MS, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import { Admission } from '../transfer/admission.ts'
 import { systemClock } from '../transfer/clock.ts'
-import type { TransferEvent } from '../transfer/events.ts'
 import { Outgoing } from '../transfer/outgoing.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
@@ -31,7 +30,7 @@ import { Sender } from '../transfer/sender.ts'
 import { isRefusal } from '../transfer/sender-session.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { SendOptions } from './options.ts'
-import type { TransferResult } from './transfer.ts'
+import type { Emit, TransferResult } from './transfer.ts'
 
 /** The unfinished transfer of the same roots that a new one stands in for. */
 export interface Replaced {
@@ -53,7 +52,7 @@ export interface RunContext {
 /** Everything from the open port to the end of one process's part in a transfer. */
 export class SenderRun {
   readonly #options: SendOptions
-  readonly #emit: (event: TransferEvent) => void
+  readonly #emit: Emit
   readonly #context: RunContext
   readonly #outgoing: Outgoing
   readonly #progress: Progress
@@ -63,7 +62,7 @@ export class SenderRun {
   #resumedBytes: number | null = null
   #resumeId: Uint8Array | null = null
 
-  constructor(options: SendOptions, emit: (event: TransferEvent) => void, context: RunContext) {
+  constructor(options: SendOptions, emit: Emit, context: RunContext) {
     this.#options = options
     this.#emit = emit
     this.#context = context
@@ -303,7 +302,7 @@ export class SenderRun {
         },
       )
     }
-    return { ...result, savedTo: [] }
+    return { role: 'sender', ...result, savedTo: [] }
   }
 }
 

@@ -1,10 +1,14 @@
 /** The handle that `sendFiles` and `receiveFiles` give back at once: events to iterate, an end to await, a way to stop. */
 
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { type DoneEvent, EventQueue, type TransferEvent } from '../transfer/events.ts'
+import { EventQueue } from '../transfer/event-queue.ts'
+import type { DoneEvent, TransferEvent } from '../transfer/events.ts'
+import type { StopSignal } from './stop-signal.ts'
 
 /** How a transfer ended well. */
 export interface TransferResult extends Omit<DoneEvent, 'event'> {
+  /** Which side this was. */
+  readonly role: 'sender' | 'receiver'
   /** Where files were saved (receiver), absolute, one a root. */
   readonly savedTo: readonly string[]
 }
@@ -17,19 +21,19 @@ export interface Transfer extends AsyncIterable<TransferEvent> {
    */
   readonly done: Promise<TransferResult>
   /** Aborted when the transfer is being stopped; stop it by the `signal` that was passed in, or by {@link Transfer.cancel}. */
-  readonly signal: AbortSignal
+  readonly signal: StopSignal
   /** Stops the transfer, as the signal that was passed in does: what is safe stays, the peer is told. Await {@link Transfer.done} to know when it has. */
   cancel(reason?: unknown): void
 }
 
-/**
- * Runs a transfer behind a handle.
- * @param run does the work, and says `done` itself; is told to stop by the signal, whose reason becomes its error
- */
-export function startTransfer(
-  outer: AbortSignal | undefined,
-  run: (emit: (event: TransferEvent) => void, signal: AbortSignal) => Promise<TransferResult>,
-): Transfer {
+/** @internal Says an event to whoever reads them. */
+export type Emit = (event: TransferEvent) => void
+
+/** @internal The work of a transfer: says `done` itself; is told to stop by the signal, whose reason becomes its error. */
+export type Run = (emit: Emit, signal: AbortSignal) => Promise<TransferResult>
+
+/** @internal Runs a transfer behind a handle. */
+export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfer {
   const events = new EventQueue()
   const stop = new AbortController()
   const forward = (): void => stop.abort(stopReason(outer?.reason))

@@ -7,6 +7,7 @@
 
 import * as z from 'zod/mini'
 import { ByteReader, ByteWriter, decodeUtf8, encodeUtf8 } from './bytes.ts'
+import { CONFLICT_POLICIES } from './choices.ts'
 import { SealiftError } from './errors.ts'
 import {
   CHUNK_HEADER_BYTES,
@@ -45,7 +46,6 @@ const text = z.string().check(z.maxLength(256))
 const transferId = z.string().check(z.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/))
 const digest = z.string().check(z.regex(/^[0-9a-f]{64}$/))
 const chunkLimit = z.int().check(z.minimum(MIN_CHUNK_BYTES))
-export const CONFLICT_POLICIES = ['auto', 'rename', 'skip', 'overwrite', 'update', 'fail'] as const
 
 /** First word of the receiver: who it is, what it takes, and the transfer it is in the middle of. */
 const helloSchema = z.object({

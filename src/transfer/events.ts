@@ -1,7 +1,7 @@
 /**
  * What a transfer tells whoever runs it: the events of the command line's `--json`, as a typed union.
  *
- * Owns the names and fields, which are a contract (docs/cli.md), and the queue that an iterating caller reads from.
+ * Owns the names and fields, which are a contract (docs/cli.md).
  */
 
 import type { ErrorCode } from '../protocol/errors.ts'
@@ -94,38 +94,3 @@ export interface DoneEvent {
 /** Everything but the end: what `for await` gives. */
 export type TransferEvent =
   ListeningEvent | ConnectedEvent | RefusedEvent | ExcludedEvent | WarningEvent | ProgressEvent | FileEvent | DoneEvent
-
-/** Events, queued for one reader. Progress that nobody has read yet is replaced, so the queue stays small. */
-export class EventQueue implements AsyncIterable<TransferEvent> {
-  #events: TransferEvent[] = []
-  #ended = false
-  #wake: (() => void) | null = null
-
-  push(event: TransferEvent): void {
-    if (this.#ended) return
-    const last = this.#events.length - 1
-    if (event.event === 'progress' && this.#events[last]?.event === 'progress') this.#events[last] = event
-    else this.#events.push(event)
-    this.#wake?.()
-  }
-
-  /** No event comes after this; what is queued can still be read. */
-  end(): void {
-    this.#ended = true
-    this.#wake?.()
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<TransferEvent, undefined> {
-    for (;;) {
-      const events = this.#events
-      this.#events = []
-      yield* events
-      if (this.#events.length > 0) continue
-      if (this.#ended) return
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-      this.#wake = null
-    }
-  }
-}

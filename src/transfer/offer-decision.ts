@@ -5,10 +5,11 @@
  * Knows neither sessions nor the ledger.
  */
 
-import { type ConflictPolicy, planReceive, type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
+import { planReceive, type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
 import { checkFreeSpace, nearestFolder } from '../files/free-space.ts'
 import { PORTABLE_NAMES, probeNameRules } from '../files/name-rules.ts'
 import { type Survey, surveyTarget } from '../files/target-survey.ts'
+import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { CONSENT_TIMEOUT_MS } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'

@@ -4,7 +4,7 @@
  * Owns what is said when; what is sent is the business of {@link Outgoing}. One of these lives as long as its session.
  */
 
-import type { CompressSetting } from '../codecs/codec-table.ts'
+import type { CompressSetting } from '../protocol/choices.ts'
 import { type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'

@@ -5,7 +5,7 @@
  * transfer ends. Knows neither sockets nor tokens: admission hands it confirmed sessions.
  */
 
-import type { CompressSetting } from '../codecs/codec-table.ts'
+import type { CompressSetting } from '../protocol/choices.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'

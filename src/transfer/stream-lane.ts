@@ -4,7 +4,8 @@
  * Owns the window, the size of chunks and their compression. Knows nothing of files or the ledger.
  */
 
-import { type CompressSetting, encodeChunk, pickCodec } from '../codecs/codec-table.ts'
+import { encodeChunk, pickCodec } from '../codecs/codec-table.ts'
+import type { CompressSetting } from '../protocol/choices.ts'
 import { MAX_CHUNK_BYTES, MAX_UNACKNOWLEDGED_BYTES, MIN_CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Range } from '../protocol/ranges.ts'
 import { RangeSet } from '../protocol/ranges.ts'

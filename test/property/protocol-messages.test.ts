@@ -4,16 +4,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { concatBytes, toHex } from '../../src/protocol/bytes.ts'
+import { CONFLICT_POLICIES } from '../../src/protocol/choices.ts'
 import { SealiftError } from '../../src/protocol/errors.ts'
 import { MAX_CHUNK_BYTES, MAX_ENTRIES } from '../../src/protocol/limits.ts'
-import {
-  CONFLICT_POLICIES,
-  decodeMessage,
-  encodeChunkHeader,
-  encodeMessage,
-  MESSAGE,
-  type Message,
-} from '../../src/protocol/messages.ts'
+import { decodeMessage, encodeChunkHeader, encodeMessage, MESSAGE, type Message } from '../../src/protocol/messages.ts'
 
 const u16 = fc.nat(0xffff)
 const u32 = fc.nat(0xffff_ffff)

@@ -2,8 +2,10 @@
 
 import { formatFiles, formatSize } from '../../config/sizes.ts'
 import { parseConnectAddress } from '../../config/address.ts'
-import type { ConflictPolicy, IncomingOffer, OfferAnswer, ReceiveOptions } from '../../library/options.ts'
+import type { IncomingOffer, OfferAnswer, ReceiveOptions } from '../../library/options.ts'
 import { receiveFiles } from '../../library/receive-files.ts'
+import type { TransferResult } from '../../library/transfer.ts'
+import type { ConflictPolicy } from '../../protocol/choices.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output, shown } from '../output.ts'
 import { askFor, choose, confirm } from '../prompt.ts'
@@ -14,9 +16,6 @@ export interface ReceiveCommandOptions extends SharedOptions {
   readonly outputDir?: string
   readonly conflict?: ConflictPolicy
   readonly portableNames?: boolean
-  readonly token?: string
-  /** Comes back by the key that the first meeting left: no token is needed. */
-  readonly byKey?: boolean
 }
 
 /** @throws SealiftError what the command ends with, where that is not success */
@@ -29,8 +28,7 @@ export async function receive(
   const asks = output.canAsk && given.yes !== true
   const bytesPerSecond = readRate(given.bwlimit)
   const where = address ?? (await askAddress(asks, signal))
-  const byKey = given.byKey === true
-  const token = parseConnectAddress(where).token ?? given.token ?? (await findToken(asks && !byKey, byKey, signal))
+  const token = parseConnectAddress(where).token ?? (await findToken(asks, signal))
   const view = new TransferView(output)
   const options: ReceiveOptions = {
     signal,
@@ -46,7 +44,11 @@ export async function receive(
       return asks ? askWhetherToAccept(offer, given.conflict, stop) : true
     },
   }
-  const result = await view.follow(receiveFiles(where, options))
+  sayReceived(await view.follow(receiveFiles(where, options)), output)
+}
+
+/** The last lines of a receiver. */
+export function sayReceived(result: TransferResult, output: Output): void {
   const places = result.savedTo.map(shown)
   output.say(`Received ${formatFiles(result.files)}, ${formatSize(result.bytes)} ${formatPace(result)}.`)
   if (places.length > 0)
@@ -64,17 +66,21 @@ async function askAddress(asks: boolean, signal: AbortSignal): Promise<string> {
 }
 
 /** The token by environment or prompt, where the address does not have it. */
-async function findToken(asks: boolean, byKey: boolean, signal: AbortSignal): Promise<string | undefined> {
-  const set = process.env['SEALIFT_TOKEN']
-  if (set !== undefined && set.trim() !== '') return set
+async function findToken(asks: boolean, signal: AbortSignal): Promise<string> {
+  const set = tokenOfEnvironment()
+  if (set !== undefined) return set
   if (asks) return askFor('Token:', signal)
-  if (byKey) return undefined
   throw new SealiftError('usage', 'there is no token in the address', {
     hint: 'write it behind the address, as the sender prints it, or set SEALIFT_TOKEN',
   })
 }
 
-function showOffer(offer: IncomingOffer, output: Output): void {
+export function tokenOfEnvironment(): string | undefined {
+  const set = process.env['SEALIFT_TOKEN']
+  return set === undefined || set.trim() === '' ? undefined : set
+}
+
+export function showOffer(offer: IncomingOffer, output: Output): void {
   const { files, bytes, firstPaths, from, peer, freeBytes } = offer
   const more = files > firstPaths.length ? ' …' : ''
   const amount = `${formatFiles(files)}${bytes === null ? '' : `, ${formatSize(bytes)}`}`

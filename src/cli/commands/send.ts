@@ -1,10 +1,12 @@
 /** `sealift send`: listens for one receiver. */
 
 import { formatCount, formatFiles, formatSize } from '../../config/sizes.ts'
-import type { ConflictPolicy, CompressSetting, SendOptions } from '../../library/options.ts'
-import { planSend, sendFiles } from '../../library/send-files.ts'
-import { escapeForDisplay } from '../../protocol/names.ts'
-import { Output } from '../output.ts'
+import type { SendOptions } from '../../library/options.ts'
+import { planSend } from '../../library/plan-send.ts'
+import { sendFiles } from '../../library/send-files.ts'
+import type { TransferResult } from '../../library/transfer.ts'
+import type { CompressSetting, ConflictPolicy } from '../../protocol/choices.ts'
+import { Output, shown } from '../output.ts'
 import { readNumber, readPatternFiles, readPort, readRate, readWait, type SharedOptions } from '../settings.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
 
@@ -14,8 +16,6 @@ export interface SendCommandOptions extends SharedOptions {
   readonly listen?: string
   readonly exclude?: string[]
   readonly excludeFrom?: string[]
-  /** Texts of pattern files, where a transfer is taken up again. */
-  readonly patterns?: string[]
   readonly all?: boolean
   readonly links?: boolean
   readonly conflict?: ConflictPolicy
@@ -37,7 +37,7 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     port: readPort(given.port),
     waitMs: readWait(given.wait),
     exclude: given.exclude,
-    excludeFrom: given.patterns ?? readPatternFiles(given.excludeFrom),
+    excludeFrom: readPatternFiles(given.excludeFrom),
     all: given.all,
     links: given.links,
     conflict: given.conflict,
@@ -47,27 +47,26 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     bytesPerSecond: readRate(given.bwlimit),
   }
   if (given.dryRun === true) await showPlan(paths, options, output)
-  else {
-    const result = await new TransferView(output).follow(sendFiles(paths, options))
-    output.say(
-      `Transfer complete: ${formatCount(result.bytes)} bytes sent ${formatPace(result)}. All of it is safe at the receiver.`,
-    )
-  }
+  else saySent(await new TransferView(output).follow(sendFiles(paths, options)), output)
+}
+
+/** The last line of a sender. */
+export function saySent(result: TransferResult, output: Output): void {
+  output.say(
+    `Transfer complete: ${formatCount(result.bytes)} bytes sent ${formatPace(result)}. All of it is safe at the receiver.`,
+  )
 }
 
 async function showPlan(paths: readonly string[], options: SendOptions, output: Output): Promise<void> {
-  const { manifest, excluded, warnings, failed } = await planSend(paths, options)
-  for (const { path, files, bytes, reason, pattern } of excluded) {
-    output.event({ event: 'excluded', path, files, bytes, reason: pattern === '' ? reason : `${reason} ${pattern}` })
-    output.say(`Would leave out ${escapeForDisplay(path)} (${formatFiles(files)}, ${formatSize(bytes)}).`)
+  const { files, bytes, excluded, warnings } = await planSend(paths, options)
+  for (const event of excluded) {
+    output.event(event)
+    output.say(`Would leave out ${shown(event.path)} (${formatFiles(event.files)}, ${formatSize(event.bytes)}).`)
   }
-  for (const { path, message } of [...warnings, ...failed]) {
-    const text = `${escapeForDisplay(path)}: ${message}`
-    output.event({ event: 'warning', code: 'skipped', message: text })
-    output.warn(text)
+  for (const event of warnings) {
+    output.event(event)
+    output.warn(event.message)
   }
-  const files = manifest.fileCount
-  const bytes = manifest.totalBytes ?? 0
   output.event({
     event: 'done',
     transferId: null,

@@ -1,10 +1,7 @@
 /** `sealift status`: what the ledger knows of this machine's transfers. */
 
 import { formatCount, formatSize } from '../../config/sizes.ts'
-import { openUserLedger } from '../../library/user-ledger.ts'
-import type { Ledger } from '../../ledger/ledger.ts'
-import type { TransferRow } from '../../ledger/transfer-row.ts'
-import { SealiftError } from '../../protocol/errors.ts'
+import { listTransfers, type TransferRecord } from '../../library/list-transfers.ts'
 import { delay, systemClock } from '../../transfer/clock.ts'
 import { Output, type OutputOptions, shown } from '../output.ts'
 
@@ -21,13 +18,13 @@ const WATCH_INTERVAL_MS = 500
 export async function status(id: string | undefined, options: StatusOptions, signal: AbortSignal): Promise<void> {
   const output = new Output(options)
   const wanted = options.transferId ?? id
-  const ledger = await openUserLedger(undefined)
   try {
     let before = ''
     for (;;) {
-      const rows = await selectRows(ledger, wanted, options.all === true)
-      const text = JSON.stringify(rows.map(transferEvent))
-      if (text !== before) show(rows, output, before !== '')
+      const rows = await listTransfers({ id: wanted })
+      const selected = wanted === undefined ? unfinishedFirst(rows, options.all === true) : rows
+      const text = JSON.stringify(selected.map(transferEvent))
+      if (text !== before) show(selected, output, before !== '')
       before = text
       if (options.watch !== true) return
       await delay(systemClock, WATCH_INTERVAL_MS, signal)
@@ -36,34 +33,15 @@ export async function status(id: string | undefined, options: StatusOptions, sig
     // Ctrl-C is how a watch ends.
     if (options.watch === true && signal.aborted) return
     throw error
-  } finally {
-    await ledger.close()
   }
 }
 
-async function selectRows(ledger: Ledger, wanted: string | undefined, all: boolean): Promise<TransferRow[]> {
-  const rows = await ledger.transfers.list({ all: true })
-  if (wanted !== undefined) return findTransfers(rows, wanted)
+function unfinishedFirst(rows: readonly TransferRecord[], all: boolean): TransferRecord[] {
   const finished = rows.filter((row) => row.completedAtMs !== null)
   return [...rows.filter((row) => row.completedAtMs === null), ...(all ? finished : finished.slice(0, FINISHED_SHOWN))]
 }
 
-/** The transfer (both of its roles) whose id begins so. @throws SealiftError `transfer_unknown`, `usage` */
-export function findTransfers(rows: readonly TransferRow[], wanted: string): TransferRow[] {
-  const found = rows.filter((row) => row.id.startsWith(wanted.toLowerCase()))
-  const ids = new Set(found.map((row) => row.id))
-  if (ids.size === 0)
-    throw new SealiftError('transfer_unknown', `the ledger has no transfer ${shown(wanted)}`, {
-      hint: 'sealift status --all lists them',
-    })
-  if (ids.size > 1)
-    throw new SealiftError('usage', `${String(ids.size)} transfers begin with ${shown(wanted)}`, {
-      hint: 'give more of the id',
-    })
-  return found
-}
-
-function show(rows: readonly TransferRow[], output: Output, again: boolean): void {
+function show(rows: readonly TransferRecord[], output: Output, again: boolean): void {
   for (const row of rows) output.event(transferEvent(row))
   if (output.json) return
   if (again && process.stderr.isTTY) process.stderr.write('\u001b[2J\u001b[H')
@@ -71,7 +49,7 @@ function show(rows: readonly TransferRow[], output: Output, again: boolean): voi
   for (const row of rows) output.say(describe(row))
 }
 
-function describe(row: TransferRow): string {
+function describe(row: TransferRecord): string {
   const { fileSize, bytesDone, status: state } = row
   const done =
     state === 'completed'
@@ -85,7 +63,7 @@ function describe(row: TransferRow): string {
 }
 
 /** The ledger's row with its names there. */
-function transferEvent(row: TransferRow): object {
+function transferEvent(row: TransferRecord): object {
   return {
     event: 'transfer',
     id: row.id,

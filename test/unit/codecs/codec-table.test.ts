@@ -11,12 +11,12 @@ import {
   AUTO_LEVEL,
   codecById,
   codecByName,
-  COMPRESS_SETTINGS,
   decodeChunk,
   encodeChunk,
   pickCodec,
   worthCompressing,
 } from '../../../src/codecs/codec-table.ts'
+import { COMPRESS_SETTINGS } from '../../../src/protocol/choices.ts'
 import { createZstd } from '../../../src/codecs/zstd.ts'
 
 const NAMES = Object.keys(CODEC_IDS) as CodecName[]

@@ -5,7 +5,8 @@ import { startTransfer } from '../../../src/library/transfer.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import type { TransferResult } from '../../../src/library/transfer.ts'
 
-const RESULT = {
+const RESULT: TransferResult = {
+  role: 'sender',
   transferId: 'x',
   files: 0,
   bytes: 0,

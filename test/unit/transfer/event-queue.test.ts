@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
-import { EventQueue, type TransferEvent } from '../../../src/transfer/events.ts'
+import { EventQueue } from '../../../src/transfer/event-queue.ts'
+import type { TransferEvent } from '../../../src/transfer/events.ts'
 import { settle } from './virtual-time.ts'
 
 function progress(bytesDone: number): TransferEvent {

@@ -1,0 +1,43 @@
+/** Looks at what would be sent, and sends nothing. */
+
+import type { ExcludedEvent, WarningEvent } from '../transfer/events.ts'
+import type { SendOptions } from './options.ts'
+import { excludedEvents, walkToSend, walkWarnings } from './source-walk.ts'
+
+/** What {@link planSend} found. */
+export interface SendPlan {
+  /** Files that would be sent. */
+  readonly files: number
+  /** Their content. */
+  readonly bytes: number
+  /** What would be left out by rule, as the events of the transfer would say it. */
+  readonly excluded: readonly ExcludedEvent[]
+  /** What cannot be sent, as the events of the transfer would say it. */
+  readonly warnings: readonly WarningEvent[]
+}
+
+/**
+ * Says what `sendFiles` would send with the same arguments. Listens nowhere and opens no ledger.
+ *
+ * @param paths files and folders; a link that is named is followed
+ * @param options as for `sendFiles`; those that do not choose files change nothing
+ * @throws SealiftError `nothing_to_send`, `path_missing`, `path_unreadable`, `path_repeated`, `limit_exceeded`, `usage`,
+ *   `settings_invalid`
+ * @example
+ * ```ts
+ * import { planSend } from 'sealift'
+ *
+ * const plan = await planSend(['photos'], { exclude: ['*.tmp'] })
+ * console.log(`${plan.files} files, ${plan.bytes} bytes`)
+ * for (const { path, reason } of plan.excluded) console.log(`without ${path} (${reason})`)
+ * ```
+ */
+export async function planSend(paths: string | readonly string[], options: SendOptions = {}): Promise<SendPlan> {
+  const walk = await walkToSend([paths].flat(), options)
+  return {
+    files: walk.manifest.fileCount,
+    bytes: walk.manifest.totalBytes ?? 0,
+    excluded: excludedEvents(walk),
+    warnings: walkWarnings(walk),
+  }
+}

@@ -1,0 +1,80 @@
+/** Goes on with a transfer of the ledger, whichever side of it this is: with what the ledger remembers of the call before. */
+
+import { formatAddress } from '../config/address.ts'
+import type { TransferRow } from '../ledger/transfer-row.ts'
+import { SealiftError } from '../protocol/errors.ts'
+import { DEFAULT_PORT } from '../protocol/limits.ts'
+import { findUnfinished } from './ledger-search.ts'
+import type { ReceiveOptions, SendOptions } from './options.ts'
+import { runReceive } from './receive-files.ts'
+import { runSend } from './send-files.ts'
+import { type Run, startTransfer, type Transfer } from './transfer.ts'
+import { openUserLedger } from './user-ledger.ts'
+
+/** What the ledger remembers: which files they are. */
+type Remembered = 'exclude' | 'excludeFrom' | 'all' | 'links' | 'priority'
+
+/**
+ * Options of both sides; those of the other one change nothing. `port` is where a sender listens and where a receiver
+ * connects, by default as before.
+ */
+export interface ResumeOptions extends Omit<SendOptions, Remembered>, Omit<ReceiveOptions, 'outputDir'> {}
+
+/**
+ * Goes on with an unfinished transfer: a sender with the paths, options and address of before, a receiver with the
+ * address and folder, by the key of the first meeting and so without a token. Where both sides ran on this machine, it
+ * is the receiver that goes on.
+ *
+ * Starts at once. Calling `sendFiles` or `receiveFiles` again as before does the same.
+ *
+ * @param id of the transfer; its first characters are enough
+ * @throws SealiftError nothing; {@link Transfer.done} rejects with `transfer_unknown`, `already_done`, `usage` where several
+ *   ids begin so, and all that `sendFiles` and `receiveFiles` reject with
+ * @example
+ * ```ts
+ * import { listTransfers, resumeTransfer } from 'sealift'
+ *
+ * for (const { id, role, status } of await listTransfers())
+ *   if (role === 'receiver' && status === 'in_progress') await resumeTransfer(id).done
+ * ```
+ */
+export function resumeTransfer(id: string, options: ResumeOptions = {}): Transfer {
+  return startTransfer(options.signal, async (emit, signal) => {
+    const row = await readUnfinished(id, options.ledgerPath)
+    const run = row.role === 'sender' ? sendAgain(row, options) : receiveAgain(row, options)
+    return run(emit, signal)
+  })
+}
+
+async function readUnfinished(id: string, ledgerPath: string | undefined): Promise<TransferRow> {
+  const ledger = await openUserLedger(ledgerPath)
+  try {
+    return await findUnfinished(ledger, id)
+  } finally {
+    await ledger.close()
+  }
+}
+
+function sendAgain(row: TransferRow, options: ResumeOptions): Run {
+  const before = placeBefore(row.plan)
+  const isPlaceNamed = options.pod === true || options.lan === true || options.listen !== undefined
+  return runSend(row.roots, {
+    ...options,
+    ...(row.options as Pick<SendOptions, Remembered>),
+    listen: isPlaceNamed ? options.listen : before.host,
+    port: options.port ?? before.port,
+  })
+}
+
+function receiveAgain(row: TransferRow, options: ResumeOptions): Run {
+  if (row.host === null || row.outputDir === null)
+    throw new SealiftError('already_done', 'the ledger does not know where this transfer came from')
+  const port = options.port ?? placeBefore(row.options).port ?? DEFAULT_PORT
+  return runReceive(formatAddress(row.host, port), { ...options, outputDir: row.outputDir })
+}
+
+/** Where a transfer ran before, as its row has it. */
+function placeBefore(value: unknown): { host?: string; port?: number } {
+  const { host, port } = (value ?? {}) as { host?: unknown; port?: unknown }
+  return { ...(typeof host === 'string' ? { host } : {}), ...(typeof port === 'number' ? { port } : {}) }
+}
