@@ -5,11 +5,19 @@
  */
 
 export { type ListOptions, listTransfers, type TransferRecord } from './library/list-transfers.ts'
-export type { IncomingOffer, OfferAnswer, ReceiveOptions, SendOptions, TransferOptions } from './library/options.ts'
+export type {
+  IncomingOffer,
+  OfferAnswer,
+  ReceiveOptions,
+  SendOptions,
+  StreamSendOptions,
+  TransferOptions,
+} from './library/options.ts'
 export { planSend, type SendPlan } from './library/plan-send.ts'
 export { receiveFiles } from './library/receive-files.ts'
 export { type ResumeOptions, resumeTransfer } from './library/resume-transfer.ts'
 export { sendFiles } from './library/send-files.ts'
+export { sendStream } from './library/send-stream.ts'
 export type { StopSignal } from './library/stop-signal.ts'
 export type { Transfer, TransferResult } from './library/transfer.ts'
 export type { CompressSetting, ConflictPolicy } from './protocol/choices.ts'

@@ -59,7 +59,8 @@ Examples:
 
   withOutputOptions(program.command('send').alias('tx'))
     .description('Send files and folders to one receiver: listens, prints address and token, and waits.')
-    .argument('[paths...]', 'files and folders')
+    .argument('[paths...]', 'files and folders; - alone is standard input')
+    .option('--name <name>', 'what standard input is saved as (default: stdin)')
     .option('--pod', 'listen on 127.0.0.1')
     .option('--lan', 'listen on the address of the local network')
     .option('--listen <address>', 'listen on this address')

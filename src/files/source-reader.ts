@@ -11,20 +11,13 @@
 import { SealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
+import type { ContentReader, ReadOutcome } from './content-reader.ts'
 import type { FileSystem } from './file-system.ts'
 import { nodeFileSystem } from './file-system.ts'
 import type { SourceFault } from './source-fault.ts'
 import { CHANGED, sourceFault } from './source-fault.ts'
 import { SourceOpener } from './source-opener.ts'
 import type { SourceTable } from './source-table.ts'
-
-/** What became of one read. */
-export interface ReadOutcome {
-  /** Content bytes read from `start` on; all of them, or those before the first file that failed. */
-  readonly bytes: number
-  /** The file that stopped the reading; the content goes on behind it. */
-  readonly failed: (SourceFault & { readonly entry: number }) | null
-}
 
 export interface SourceReaderOptions {
   /** All sizes known. */
@@ -48,7 +41,7 @@ interface LargeFile {
 
 const WITH_BIGINT = { bigint: true } as const
 
-export class SourceReader {
+export class SourceReader implements ContentReader {
   readonly #manifest: Manifest
   readonly #sources: SourceTable
   readonly #fs: FileSystem
@@ -63,12 +56,7 @@ export class SourceReader {
     this.#opener = new SourceOpener(this.#manifest, this.#sources, this.#fs)
   }
 
-  /**
-   * Reads the content's bytes `[start, end)`.
-   *
-   * Several reads may be under way. Where only small files are concerned the outcome is there at once.
-   * @param into room for `end - start` bytes, borrowed until the outcome is there; behind `bytes` it holds anything
-   */
+  /** Where only small files are concerned the outcome is there at once. */
   read(start: number, end: number, into: Uint8Array): ReadOutcome | Promise<ReadOutcome> {
     if (start < 0 || end > this.#manifest.endOffset || into.length < end - start) {
       throw new RangeError(`[${start}, ${end}) is not in the content or has no room`)
@@ -76,11 +64,6 @@ export class SourceReader {
     return this.#readFrom(start, start, end, into)
   }
 
-  /**
-   * Reads one file again, for its digest.
-   * @returns how many bytes of `into` were filled: all, or fewer where the file ends
-   * @throws SealiftError `source_changed`, `source_vanished`, `source_unreadable`
-   */
   async readBack(entry: number, fileOffset: number, into: Uint8Array): Promise<number> {
     const left = (this.#manifest.sizeBytes(entry) ?? 0) - fileOffset
     const bytes = Math.min(into.length, left)

@@ -50,6 +50,12 @@ export interface SendOptions extends TransferOptions {
   readonly priority?: number | undefined
 }
 
+/** What `sendStream` and `sendText` may be told: what concerns a tree of files is of no use there. */
+export interface StreamSendOptions extends Omit<SendOptions, 'exclude' | 'excludeFrom' | 'all' | 'links'> {
+  /** What the receiver saves it as: one name, without folders; default `stdin`. */
+  readonly fileName?: string | undefined
+}
+
 /** What a receiver is offered. */
 export interface IncomingOffer {
   /** UUID of the transfer. */

@@ -118,6 +118,7 @@ class DirectReceive {
         this.#progressed = true
         this.#progress?.add(bytes, files)
       },
+      onSize: (sizeBytes) => this.#progress?.setTotal(sizeBytes),
       onFault: (error) => this.#conversation?.fault(error),
     })
   }

@@ -3,6 +3,7 @@
  */
 
 import { createHash, randomUUID } from 'node:crypto'
+import { SourceReader } from '../files/source-reader.ts'
 import type { WalkResult } from '../files/walk.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { SealiftError } from '../protocol/errors.ts'
@@ -76,7 +77,9 @@ class DirectSend {
       id,
       key,
       manifest,
-      walk,
+      reader: new SourceReader({ manifest, sources: walk.sources }),
+      failedFiles: walk.failed.length,
+      content: 'files',
       ledger,
       checksum,
       replaces,

@@ -9,8 +9,8 @@ import type { StreamListener } from '../carriers/carrier.ts'
 import { listenTcp } from '../carriers/tcp.ts'
 import { formatAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
-import { SourceReader } from '../files/source-reader.ts'
-import type { WalkResult } from '../files/walk.ts'
+import type { ContentReader } from '../files/content-reader.ts'
+import { StreamReader } from '../files/stream-reader.ts'
 import { DirectToken } from '../guard/direct-token.ts'
 import { generateToken, normalizeToken } from '../identity/token.ts'
 import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
@@ -42,7 +42,12 @@ export interface RunContext {
   readonly id: string
   readonly key: number
   readonly manifest: Manifest
-  readonly walk: WalkResult
+  /** Owned by the run from now on. */
+  readonly reader: ContentReader
+  /** Files that failed before, as they were listed. */
+  readonly failedFiles: number
+  /** Only files can be read again by another process that takes the transfer up. */
+  readonly content: 'files' | 'stream' | 'text'
   readonly ledger: Ledger
   readonly checksum: string
   readonly replaces: Replaced | null
@@ -59,6 +64,8 @@ export class SenderRun {
   readonly #files: number
   readonly #resumeKeys = new Map<string, Uint8Array>()
   #failed: number
+  /** Why the last of the files that failed did. */
+  #failure: SealiftError['code'] = 'partial'
   #resumedBytes: number | null = null
   #resumeId: Uint8Array | null = null
 
@@ -66,8 +73,8 @@ export class SenderRun {
     this.#options = options
     this.#emit = emit
     this.#context = context
-    const { manifest, walk, id } = context
-    this.#failed = walk.failed.length
+    const { manifest, reader, failedFiles, id } = context
+    this.#failed = failedFiles
     this.#files = manifest.fileCount
     this.#progress = new Progress(
       systemClock,
@@ -76,11 +83,16 @@ export class SenderRun {
     )
     this.#outgoing = new Outgoing({
       manifest,
-      reader: new SourceReader({ manifest, sources: walk.sources }),
+      reader,
       clock: systemClock,
+      onSize: (sizeBytes) => this.#settleSize(sizeBytes),
       onProgress: (bytes) => this.#progress.add(bytes, 0),
       onEnded: (entry, state, code) => this.#entryEnded(entry, state, code),
     })
+  }
+
+  get #isResumable(): boolean {
+    return this.#context.content === 'files'
   }
 
   async run(host: string, signal: AbortSignal): Promise<TransferResult> {
@@ -107,6 +119,7 @@ export class SenderRun {
       compressionLevel: this.#options.compressionLevel ?? null,
       waitMs: this.#options.waitMs ?? DEFAULT_WAIT_MS,
       probe,
+      resumable: this.#isResumable,
       onHello: (session) => {
         this.#emit({
           event: 'connected',
@@ -151,10 +164,13 @@ export class SenderRun {
       return this.#finish(sender)
     } catch (error) {
       const failure = toSealiftError(error)
-      if (isRefusal(failure.code))
-        await ledger.transfers.finish(key, failure.code === 'rejected' ? 'cancelled' : 'failed', failure)
-      else await sender.stop(failure)
-      throw withTransfer(error, id)
+      const isFinal = isRefusal(failure.code)
+      if (!isFinal) await sender.stop(failure)
+      if (isFinal || !this.#isResumable) {
+        const isStop = failure.code === 'rejected' || failure.exitCode >= 130
+        await ledger.transfers.finish(key, isStop ? 'cancelled' : 'failed', failure)
+      }
+      throw withTransfer(error, id, this.#isResumable)
     } finally {
       signal.removeEventListener('abort', stop)
       this.#progress.stop()
@@ -243,6 +259,13 @@ export class SenderRun {
     await ledger.transfers.finish(key, 'cancelled')
   }
 
+  #settleSize(sizeBytes: number): void {
+    const { ledger, key } = this.#context
+    this.#progress.setTotal(sizeBytes)
+    // For people who look at it; nothing depends on it here.
+    ledger.transfers.update(key, { fileSize: sizeBytes }).catch(() => undefined)
+  }
+
   #entryEnded(entry: number, state: number, code: SealiftError['code'] | null): void {
     const { manifest, id } = this.#context
     if (manifest.kind(entry) !== KIND_FILE) return
@@ -250,6 +273,7 @@ export class SenderRun {
     this.#progress.add(0, 1)
     if (failed) {
       this.#failed++
+      this.#failure = code ?? 'partial'
       this.#emit({
         event: 'warning',
         code: code ?? 'partial',
@@ -292,6 +316,7 @@ export class SenderRun {
       bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
     }
     this.#emit({ event: 'done', ...result })
+    if (this.#failed > 0 && !this.#isResumable) throw this.#onlyFailure()
     if (this.#failed > 0) {
       throw new SealiftError(
         'partial',
@@ -304,7 +329,18 @@ export class SenderRun {
     }
     return { role: 'sender', ...result, savedTo: [] }
   }
+
+  /** Where there is one entry, its failure is that of the transfer. */
+  #onlyFailure(): SealiftError {
+    const { id, reader } = this.#context
+    const fault = reader instanceof StreamReader ? reader.fault : null
+    const why = fault === null ? failureText(this.#failure) : `the stream ${fault.message}`
+    return new SealiftError(this.#failure, why, { hint: ONCE_HINT, transferId: id, retryable: false })
+  }
 }
+
+/** What came through a pipe cannot be read again. */
+const ONCE_HINT = 'what was read cannot be read again: start both sides anew'
 
 function failureText(code: string | null): string {
   switch (code) {
@@ -319,10 +355,11 @@ function failureText(code: string | null): string {
   }
 }
 
-function withTransfer(thrown: unknown, transferId: string): SealiftError {
+function withTransfer(thrown: unknown, transferId: string, resumable: boolean): SealiftError {
   const { code, message, hint, cause, retryable, transferId: known } = toSealiftError(thrown)
   if (known !== undefined) return toSealiftError(thrown)
-  const advice = hint ?? (retryable ? `run the same line again, or: sealift resume ${transferId}` : undefined)
+  const again = resumable ? `run the same line again, or: sealift resume ${transferId}` : ONCE_HINT
+  const advice = hint ?? (retryable ? again : undefined)
   return new SealiftError(code, message, {
     ...(advice === undefined ? {} : { hint: advice }),
     cause,

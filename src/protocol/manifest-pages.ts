@@ -25,7 +25,8 @@ function encodeEntry(writer: ByteWriter, manifest: Manifest, index: number): voi
     .bytes(name)
   if (kind === KIND_FILE) {
     const size = manifest.sizeBytes(index)
-    if (size === null) writer.u32(UNKNOWN_SIZE_WORD).u32(UNKNOWN_SIZE_WORD)
+    // A manifest never changes: a size that became known later is not in it.
+    if (size === null || manifest.isOpenEnded) writer.u32(UNKNOWN_SIZE_WORD).u32(UNKNOWN_SIZE_WORD)
     else writer.u64(size)
   } else if (kind === KIND_LINK) {
     const target = encodeUtf8(manifest.target(index))

@@ -51,6 +51,7 @@ export class Manifest {
   #fileCount = 0
   #totalBytes = 0
   #unknown = false
+  #openEnded = false
   /** Folders from a root down to the last entry: index, bytes of the path, and the last name given in it. */
   readonly #open: { index: number; pathBytes: number; lastChild: number }[] = [
     { index: -1, pathBytes: 0, lastChild: -1 },
@@ -208,7 +209,7 @@ export class Manifest {
     this.#nameEnds[index] = end
     if (entry.kind === KIND_LINK) this.#targets.set(index, entry.target)
     this.#totalBytes += entry.sizeBytes ?? 0
-    if (entry.sizeBytes === null) this.#unknown = true
+    if (entry.sizeBytes === null) this.#unknown = this.#openEnded = true
     if (entry.kind === KIND_FILE) this.#fileCount++
     folder.lastChild = index
     if (entry.kind === KIND_FOLDER) this.#open.push({ index, pathBytes, lastChild: -1 })
@@ -232,7 +233,7 @@ export class Manifest {
 
   #checkFields(entry: NewEntry, depth: number): void {
     const { kind, sizeBytes } = entry
-    if (this.#unknown || (sizeBytes === null && (this.#count > 0 || kind !== KIND_FILE))) {
+    if (this.#openEnded || (sizeBytes === null && (this.#count > 0 || kind !== KIND_FILE))) {
       throw new SealiftError('manifest_invalid', 'the manifest has something beside a file of unknown size')
     }
     const size = sizeBytes ?? 0
@@ -286,8 +287,18 @@ export class Manifest {
     return index
   }
 
-  /** Closes a file of unknown size once it is known. @throws SealiftError `protocol_violation` where none is open. */
+  /** Whether this is one file whose size was unknown when it was listed; it stays so when {@link settleSize} says the size. */
+  get isOpenEnded(): boolean {
+    return this.#openEnded
+  }
+
+  /**
+   * Closes a file of unknown size once it is known; the same once more changes nothing.
+   * @throws SealiftError `protocol_violation` where its size was known from the start, or is another
+   */
   settleSize(sizeBytes: number): void {
+    const isSettled = this.#openEnded && !this.#unknown
+    if (isSettled && sizeBytes === this.#totalBytes) return
     if (!this.#unknown) throw new SealiftError('protocol_violation', 'an end for a file whose size is known')
     this.#sizes[0] = sizeBytes
     this.#totalBytes = sizeBytes

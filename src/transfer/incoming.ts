@@ -12,7 +12,7 @@ import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_VERIFIED } from '../ledger/entry-sta
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
 import { compareBytes } from '../protocol/bytes.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
-import { CHECKPOINT_BYTES, CHECKPOINT_MS, SYNC_BYTES, SYNC_MS } from '../protocol/limits.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_MS, MAX_UNACKNOWLEDGED_BYTES, SYNC_BYTES, SYNC_MS } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { type Range, RangeSet } from '../protocol/ranges.ts'
 import type { Clock } from './clock.ts'
@@ -38,6 +38,8 @@ export interface IncomingOptions {
   readonly onFailed: (entry: number, code: ErrorCode, message: string) => void
   /** So much more is safe (negative where a file must come again). */
   readonly onProgress: (bytes: number, files: number) => void
+  /** The size of content of unknown length is known at last. */
+  readonly onSize: (sizeBytes: number) => void
   /** A fault that ends the session, and perhaps the transfer. */
   readonly onFault: (error: SealiftError) => void
 }
@@ -163,6 +165,9 @@ export class Incoming {
   chunk(offset: number, bytes: Uint8Array, release: () => void): void | Promise<void> {
     const end = offset + bytes.length
     if (end > this.#manifest.endOffset) throw new SealiftError('protocol_violation', 'a chunk lies beyond the content')
+    // Without an end, a hole could be of any size.
+    if (this.#manifest.totalBytes === null && end > this.#received.runEnd(0) + MAX_UNACKNOWLEDGED_BYTES)
+      throw new SealiftError('protocol_violation', 'a chunk lies far beyond what has come')
     this.#options.probe('chunk')
     if (!this.#received.intersects(offset, end)) this.#store(offset, bytes)
     else {
@@ -273,6 +278,24 @@ export class Incoming {
     if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
     this.#expected.set(entry, sha256.slice())
     this.#settle(entry)
+  }
+
+  /**
+   * The content of unknown length has come to its end.
+   * @throws SealiftError `protocol_violation` where the length is known and another, or less than what has come
+   */
+  end(sizeBytes: number): void {
+    const isPending = this.#ledger.states.get(STREAM_ENTRY) === ENTRY_PENDING
+    if (this.#manifest.totalBytes === null && isPending && sizeBytes < this.#received.end)
+      throw new SealiftError('protocol_violation', 'the content ends before what has come of it')
+    this.#manifest.settleSize(sizeBytes)
+    this.#options.onSize(sizeBytes)
+    if (!isPending) return
+    if (sizeBytes === 0) this.#settleEmpty(STREAM_ENTRY)
+    else {
+      this.#digests.settle(STREAM_ENTRY)
+      this.#settle(STREAM_ENTRY)
+    }
   }
 
   /** The sender gave a file up. */
@@ -439,6 +462,9 @@ export class Incoming {
     }
   }
 }
+
+/** Content of unknown length is the only entry of its transfer. */
+const STREAM_ENTRY = 0
 
 /** Faults of one name; the other files can still go on. */
 const ENTRY_FAULTS: ReadonlySet<ErrorCode> = new Set(['name_unusable', 'entry_in_the_way'])

@@ -6,8 +6,9 @@
  * contract, and no sessions.
  */
 
+import type { ContentReader, ReadOutcome } from '../files/content-reader.ts'
 import { FrontierDigests } from '../files/file-digest.ts'
-import type { ReadOutcome, SourceReader } from '../files/source-reader.ts'
+import { StreamReader } from '../files/stream-reader.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED, type EntryState } from '../ledger/entry-state.ts'
 import { type ErrorCode, errorCodeFromWire, SealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES, MAX_RANGES } from '../protocol/limits.ts'
@@ -22,16 +23,21 @@ import { Scheduler } from './scheduler.ts'
 export interface Announcer {
   digests(digests: readonly EntryDigest[]): void
   failed(entry: number, code: ErrorCode): void
+  /** The content of unknown length has come to its end. */
+  ended(sizeBytes: number): void
   /** These will not be acknowledged any more. */
   abandoned(ranges: readonly Range[]): void
 }
 
 export interface OutgoingOptions {
   readonly manifest: Manifest
-  readonly reader: SourceReader
+  /** A {@link StreamReader} where the size is not known yet. */
+  readonly reader: ContentReader
   readonly clock: Clock
   /** So much more (or less) is safe at the receiver. */
   readonly onProgress: (bytes: number) => void
+  /** The size is known at last. */
+  readonly onSize: (sizeBytes: number) => void
   /** An entry was skipped or failed, as the receiver said or this side knows; called once an entry. */
   readonly onEnded: (entry: number, state: EntryState, code: ErrorCode | null) => void
 }
@@ -48,7 +54,9 @@ export class Outgoing {
   /** Content that is safe at the receiver, as far as this side was told. */
   readonly safeRanges = new RangeSet()
   readonly #options: OutgoingOptions
-  readonly #reader: SourceReader
+  readonly #reader: ContentReader
+  /** The reader, where the content can be read only once. */
+  readonly #stream: StreamReader | null
   readonly #digests: FrontierDigests
   /** As the receiver last said; failed also where this side gave up. */
   readonly #states: Uint8Array
@@ -56,11 +64,14 @@ export class Outgoing {
   readonly #givenUp = new Map<number, ErrorCode>()
   #announcer: Announcer | null = null
   #hashing = false
+  /** Where the last byte ends that was ever given to a lane. */
+  #sentEnd = 0
 
   constructor(options: OutgoingOptions) {
     this.#options = options
     this.manifest = options.manifest
     this.#reader = options.reader
+    this.#stream = options.reader instanceof StreamReader ? options.reader : null
     this.#digests = new FrontierDigests({
       manifest: options.manifest,
       readBack: (entry, fileOffset, into) => options.reader.readBack(entry, fileOffset, into),
@@ -72,10 +83,30 @@ export class Outgoing {
     })
     this.#states = new Uint8Array(options.manifest.count)
     this.scheduler = new Scheduler(options.manifest, () => options.clock.nowMs())
+    this.#stream?.follow({
+      grown: (start, end) => {
+        if (this.state(STREAM_ENTRY) === ENTRY_PENDING) this.scheduler.want(start, end)
+      },
+      ended: (sizeBytes) => this.#streamEnded(sizeBytes),
+      failed: ({ code }) => this.#fail(STREAM_ENTRY, code),
+    })
   }
 
+  /** What a receiver may have, at most: of a stream nothing but what was sent. */
   get endOffset(): number {
-    return this.manifest.endOffset
+    return this.#stream === null ? this.manifest.endOffset : this.#sentEnd
+  }
+
+  /** Whether there may be nothing to send for as long as whoever writes into the stream likes. */
+  get mayPause(): boolean {
+    return this.manifest.totalBytes === null
+  }
+
+  #streamEnded(sizeBytes: number): void {
+    this.manifest.settleSize(sizeBytes)
+    this.#options.onSize(sizeBytes)
+    this.#announcer?.ended(sizeBytes)
+    this.#digests.settle(STREAM_ENTRY)
   }
 
   /** Content of files that will never be sent, because they are skipped or failed. */
@@ -150,6 +181,7 @@ export class Outgoing {
 
   /** A session is ready to take chunks: what is missing there becomes wanted. */
   attach(safe: RangeSet, announcer: Announcer): void {
+    if (this.#stream !== null) this.#attachStream(this.#stream, safe, announcer)
     this.#announcer = announcer
     this.safeRanges.clear()
     this.safeRanges.addAll(safe)
@@ -158,7 +190,7 @@ export class Outgoing {
     for (let entry = 0; entry < manifest.count; entry++) {
       if (manifest.kind(entry) !== KIND_FILE) continue
       const start = manifest.startOffset(entry)
-      const end = manifest.endOffsetOf(entry)
+      const end = this.#readableEnd(entry)
       const state = this.state(entry)
       if (state === ENTRY_PENDING && end > start) {
         if (safe.intersects(start, end)) this.#resumeFile(entry, safe, wanted)
@@ -169,10 +201,25 @@ export class Outgoing {
     this.scheduler.begin(wanted)
   }
 
+  /** Where what can be sent of a file ends now. */
+  #readableEnd(entry: number): number {
+    return this.#stream === null ? this.manifest.endOffsetOf(entry) : this.#stream.end
+  }
+
+  /** A receiver that lost what it had acknowledged can get it again only while it is still held here. */
+  #attachStream(stream: StreamReader, safe: RangeSet, announcer: Announcer): void {
+    const { totalBytes } = this.manifest
+    if (totalBytes !== null) announcer.ended(totalBytes)
+    const safeEnd = safe.runEnd(0)
+    if (this.state(STREAM_ENTRY) === ENTRY_PENDING && safeEnd < stream.start)
+      this.#fail(STREAM_ENTRY, 'source_vanished')
+    else stream.settle(safeEnd)
+  }
+
   /** A file of which a part is there: the rest is wanted, and its digest, which needs all of it. */
   #resumeFile(entry: number, safe: RangeSet, wanted: RangeSet): void {
     const start = this.manifest.startOffset(entry)
-    const end = this.manifest.endOffsetOf(entry)
+    const end = this.#readableEnd(entry)
     wanted.addAll(safe.missing(start, end))
     for (const range of safe.within(start, end)) this.#digests.addStored(entry, range.start - start, range.end - start)
     const sha256 = this.#digests.digest(entry)
@@ -190,6 +237,7 @@ export class Outgoing {
     for (const { start, end } of ranges) bytes += this.safeRanges.add(start, end)
     if (this.safeRanges.count > MAX_RANGES) throw new SealiftError('limit_exceeded', 'too many separate ranges')
     this.scheduler.settle(ranges)
+    this.#stream?.settle(this.safeRanges.runEnd(0))
     this.#options.onProgress(bytes)
   }
 
@@ -199,8 +247,13 @@ export class Outgoing {
       throw new SealiftError('protocol_violation', 'a file to send again that is not there')
     }
     if (isLast(this.state(entry))) return
+    if (this.#stream !== null && this.#stream.start > 0) {
+      this.#fail(entry, 'digest_mismatch')
+      return
+    }
+    this.#stream?.settle(0)
     const start = this.manifest.startOffset(entry)
-    const end = this.manifest.endOffsetOf(entry)
+    const end = this.#readableEnd(entry)
     this.#digests.drop(entry)
     const bytes = this.safeRanges.remove(start, end)
     if (bytes > 0) this.#options.onProgress(-bytes)
@@ -248,6 +301,7 @@ export class Outgoing {
   async #deliver(lane: Lane, { range, buffer }: Read, outcome: ReadOutcome, signal: AbortSignal): Promise<void> {
     const end = range.start + outcome.bytes
     if (outcome.bytes > 0) {
+      this.#sentEnd = Math.max(this.#sentEnd, end)
       const bytes = buffer.subarray(0, outcome.bytes)
       const finished = this.#hash(range.start, bytes)
       await lane.send({ start: range.start, end, bytes }, signal)
@@ -306,6 +360,9 @@ export class Outgoing {
     })
   }
 }
+
+/** A stream is the only entry of its transfer. */
+const STREAM_ENTRY = 0
 
 function isLast(state: EntryState): boolean {
   return state === ENTRY_PUBLISHED || state === ENTRY_SKIPPED || state === ENTRY_FAILED

@@ -15,7 +15,7 @@ export interface ProgressTotals {
 
 export class Progress {
   readonly #clock: Clock
-  readonly #totals: ProgressTotals
+  #totals: ProgressTotals
   readonly #emit: (event: ProgressEvent) => void
   #bytesDone = 0
   #filesDone = 0
@@ -69,6 +69,11 @@ export class Progress {
     this.#filesDone += files
     this.#moved += bytes
     this.#speak()
+  }
+
+  /** The size of the content is known at last. */
+  setTotal(bytesTotal: number): void {
+    this.#totals = { ...this.#totals, bytesTotal }
   }
 
   /** Says where things stand now, whenever it was last said. */

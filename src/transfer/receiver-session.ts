@@ -27,12 +27,14 @@ import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
 
 /** What takes the chunks of an accepted transfer. */
-export type IncomingFiles = Pick<Incoming, 'complete' | 'begin' | 'tell' | 'chunk' | 'digest' | 'fail'>
+export type IncomingFiles = Pick<Incoming, 'complete' | 'begin' | 'tell' | 'chunk' | 'digest' | 'end' | 'fail'>
 
 /** An accepted transfer, ready for chunks. */
 export interface AcceptedTransfer {
   readonly incoming: IncomingFiles
   readonly epoch: number
+  /** Whether the sender may have nothing to send for as long as it likes. */
+  readonly mayPause: boolean
   /** States of all entries that are not pending, as runs. */
   stateRuns(): Iterable<StateRun>
   safeRanges(): RangeSet
@@ -79,6 +81,9 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'manifest_invalid',
 ])
 
+/** Long, because a sender may have to read a large file again before it knows its digest. */
+const DIGEST_TIMEOUT_MS = CONSENT_TIMEOUT_MS
+
 export class ReceiverSession {
   readonly #session: Session
   readonly #reception: Reception
@@ -90,6 +95,8 @@ export class ReceiverSession {
   #accepted: AcceptedTransfer | null = null
   #outcome: ReceiverOutcome | null = null
   #saidDone = false
+  /** Whether the sender has said the size of content of unknown length in this session. */
+  #saidEnd = false
 
   constructor(options: ReceiverSessionOptions) {
     this.#session = options.session
@@ -126,6 +133,9 @@ export class ReceiverSession {
       case 'digests':
         for (const { entry, sha256 } of message.digests) this.#accepted?.incoming.digest(entry, sha256)
         return undefined
+      case 'entryEnd':
+        this.#ended(message.sizeBytes)
+        return undefined
       case 'entryFailed': {
         const code = errorCodeFromWire(message.code) ?? 'source_unreadable'
         this.#accepted?.incoming.fail(message.entry, code, 'could not be read at the sender')
@@ -141,11 +151,16 @@ export class ReceiverSession {
     }
   }
 
+  #ended(sizeBytes: number): void {
+    if (this.#saidEnd) throw new SealiftError('protocol_violation', 'the content ends twice')
+    this.#saidEnd = true
+    this.#accepted?.incoming.end(sizeBytes)
+    this.#session.awaitWord(DIGEST_TIMEOUT_MS)
+  }
+
   async #offered(offer: Offer): Promise<void> {
     this.#offer = offer
     try {
-      // The format has room for standard input, whose size is not known; taking it comes later.
-      if (offer.bytes === null) throw new SealiftError('policy_refused', 'this version takes only files of known size')
       await this.#reception.offered(offer)
     } catch (error) {
       await this.#refuse(toSealiftError(error))
@@ -206,8 +221,7 @@ export class ReceiverSession {
     since.removeAll(safe)
     if (since.count > 0) teller.acknowledge(since)
     accepted.incoming.begin()
-    // Long, because a sender may have to read a large file again before it knows its digest.
-    this.#session.awaitWord(CONSENT_TIMEOUT_MS)
+    this.#session.awaitWord(accepted.mayPause ? null : DIGEST_TIMEOUT_MS)
     const ended = this.#session.end.then(() => true)
     if (await Promise.race([accepted.incoming.complete.then(() => false), ended])) return
     this.#session.awaitWord(null)

@@ -42,6 +42,8 @@ export interface ReceptionOptions extends DecisionOptions {
   readonly onEntry: (entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null) => void
   readonly onWarning: (code: ErrorCode, message: string) => void
   readonly onProgress: (bytes: number, files: number) => void
+  /** The size of content of unknown length is known at last. */
+  readonly onSize: (sizeBytes: number) => void
   readonly onFault: (error: SealiftError) => void
 }
 
@@ -163,6 +165,7 @@ export class DirectReception implements Reception {
     return {
       incoming: current.incoming,
       epoch: current.epoch,
+      mayPause: current.manifest.totalBytes === null,
       stateRuns: () => stateRuns(current.progress.states, (entry) => this.#wireCode(entry)),
       safeRanges: () => current.incoming.safeRanges,
       finish: () => this.#finishOnce(current),
@@ -181,8 +184,9 @@ export class DirectReception implements Reception {
     return {
       incoming: NOTHING_COMES,
       epoch: row.epoch + 1,
+      mayPause: false,
       stateRuns: () => [{ first: 0, count: offer.entries, state: ENTRY_PUBLISHED, code: 0 }],
-      safeRanges: () => (offer.bytes === null ? new RangeSet() : RangeSet.of([{ start: 0, end: offer.bytes }])),
+      safeRanges: () => RangeSet.of([{ start: 0, end: row.fileSize ?? 0 }]),
       finish: () => Promise.resolve(done),
       report: () => undefined,
     }
@@ -202,6 +206,8 @@ export class DirectReception implements Reception {
     }
     if (row !== null && row.outputDir === outputDir && row.plan !== null && (await ledger.manifests.has(row.key))) {
       const manifest = offered ?? (await this.#readManifest(row.key))
+      // The sender said it to an earlier process; the manifest does not have it.
+      if (manifest.isOpenEnded && row.fileSize !== null) manifest.settleSize(row.fileSize)
       return this.#build(row.id, row.key, manifest, row.plan as ReceivePlan, row.epoch, true)
     }
     if (offered === null) throw new SealiftError('protocol_violation', 'an offer without its manifest')
@@ -301,6 +307,7 @@ export class DirectReception implements Reception {
       ledger: progress,
       clock,
       probe,
+      onSize: (sizeBytes) => this.#settleSize(key, sizeBytes),
       onProgress,
       onFault,
       onFailed: (entry, code, message) => this.#entryFailed(entry, code, message),
@@ -341,6 +348,13 @@ export class DirectReception implements Reception {
     this.#failures.set(entry, code)
     onEntry(entry, 'failed', null)
     onWarning(code, message)
+  }
+
+  #settleSize(key: number, sizeBytes: number): void {
+    const { ledger, onSize, onFault } = this.#options
+    onSize(sizeBytes)
+    // Queued before any state that needs it.
+    ledger.transfers.update(key, { fileSize: sizeBytes }).catch((error: unknown) => onFault(error as SealiftError))
   }
 
   #announce({ id, manifest, plan, progress }: Current): void {
@@ -443,6 +457,7 @@ const NOTHING_COMES: IncomingFiles = {
   tell: () => undefined,
   chunk: () => undefined,
   digest: () => undefined,
+  end: () => undefined,
   fail: () => undefined,
 }
 

@@ -87,6 +87,10 @@ export class SenderSession {
       }
     },
     failed: (entry, code) => this.#sendSoon({ type: 'entryFailed', entry, code: new SealiftError(code, '').wireCode }),
+    ended: (sizeBytes) => {
+      this.#sendSoon({ type: 'entryEnd', sizeBytes })
+      this.#session.awaitWord(LONGEST_QUIET_MS)
+    },
     abandoned: (ranges) => this.#lane?.lose(ranges),
   }
 
@@ -220,7 +224,8 @@ export class SenderSession {
       compressionLevel,
     })
     this.#lane = lane
-    this.#session.awaitWord(LONGEST_QUIET_MS)
+    // While nothing comes to send, the receiver has nothing to say.
+    this.#session.awaitWord(this.#outgoing.mayPause ? null : LONGEST_QUIET_MS)
     this.#outgoing.attach(this.#safe, this.#announcer)
     onAccepted(this.#epoch)
     this.#options.probe('accepted')

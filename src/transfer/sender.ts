@@ -22,6 +22,8 @@ export interface SenderOptions {
   readonly compress: CompressSetting
   readonly compressionLevel: number | null
   readonly waitMs: number
+  /** Whether another process could go on where this one ends. */
+  readonly resumable: boolean
   readonly probe: StageProbe
   readonly onHello: (session: Session, hello: Hello) => void
   readonly onAccepted: () => void
@@ -112,9 +114,13 @@ export class Sender {
         : `nobody connected within ${minutes}`
       this.#end.reject(
         new SealiftError('nobody_came', message, {
-          hint: this.#hadSession
-            ? 'run the same line again: it goes on with what is missing'
-            : '--wait SECONDS waits longer',
+          ...(this.#hadSession && !this.#options.resumable
+            ? {}
+            : {
+                hint: this.#hadSession
+                  ? 'run the same line again: it goes on with what is missing'
+                  : '--wait SECONDS waits longer',
+              }),
         }),
       )
     })

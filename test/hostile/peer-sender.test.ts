@@ -86,7 +86,7 @@ describe('a manifest', () => {
     ['policy', { conflict: 'destroy' as never }, 'protocol_violation'],
     ['largest chunk, of one byte', { maxChunkBytes: 1 }, 'protocol_violation'],
     ['largest chunk, not even a number', { maxChunkBytes: 'large' as never }, 'protocol_violation'],
-    ['number of bytes, not known', { bytes: null }, 'policy_refused'],
+    ['number of bytes, not known', { bytes: null }, 'manifest_invalid'],
   ])('whose offer lies in its %s is refused', async (_, lies, code) => {
     const meeting = await meet()
     offer(meeting.peer, honest, lies)

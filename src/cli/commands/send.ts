@@ -6,8 +6,10 @@ import { planSend } from '../../library/plan-send.ts'
 import { sendFiles } from '../../library/send-files.ts'
 import type { TransferResult } from '../../library/transfer.ts'
 import type { CompressSetting, ConflictPolicy } from '../../protocol/choices.ts'
+import { SealiftError } from '../../protocol/errors.ts'
 import { Output, shown } from '../output.ts'
 import { readNumber, readPatternFiles, readPort, readRate, readWait, type SharedOptions } from '../settings.ts'
+import { sendInput, STDIN } from './send-input.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
 
 export interface SendCommandOptions extends SharedOptions {
@@ -23,6 +25,8 @@ export interface SendCommandOptions extends SharedOptions {
   readonly compressionLevel?: string
   readonly priority?: string
   readonly dryRun?: boolean
+  /** What standard input is saved as. */
+  readonly name?: string
 }
 
 /** @throws SealiftError what the command ends with, where that is not success */
@@ -45,6 +49,12 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     compressionLevel: readNumber(given.compressionLevel, '--compression-level', -100, 100),
     priority: readNumber(given.priority, '--priority', 0, 9),
     bytesPerSecond: readRate(given.bwlimit),
+  }
+  if (given.name !== undefined && !paths.includes(STDIN))
+    throw new SealiftError('usage', '--name is for standard input only', { hint: 'files keep their own names' })
+  if (paths.includes(STDIN)) {
+    await sendInput(paths, { ...options, fileName: given.name }, output)
+    return
   }
   if (given.dryRun === true) await showPlan(paths, options, output)
   else saySent(await new TransferView(output).follow(sendFiles(paths, options)), output)

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 
 import { encodeUtf8 } from '../../../src/protocol/bytes.ts'
 import { MAX_CONTENT_BYTES, MAX_ENTRIES } from '../../../src/protocol/limits.ts'
+import { encodeManifestPages } from '../../../src/protocol/manifest-pages.ts'
 import { KIND_FOLDER, Manifest, type NewEntry } from '../../../src/protocol/manifest.ts'
 import { file, folder, link, manifestOf } from './entries.ts'
 
@@ -175,7 +176,19 @@ describe('sizes', () => {
     expect([manifest.totalBytes, manifest.sizeBytes(0), manifest.endOffset, manifest.fileAt(12)]).toEqual([
       12, 12, 12, 1,
     ])
-    expect(() => manifest.settleSize(12)).toThrow(expect.objectContaining({ code: 'protocol_violation' }) as Error)
+    // It may be said in each session, but never as something else.
+    manifest.settleSize(12)
+    const violation = expect.objectContaining({ code: 'protocol_violation' }) as Error
+    expect(() => manifest.settleSize(13)).toThrow(violation)
+    expect(() => manifestOf(file(-1, 'a', 12)).settleSize(12)).toThrow(violation)
+    expect(() => manifest.add(file(-1, 'b', 1))).toThrow(expect.objectContaining({ code: 'manifest_invalid' }) as Error)
+  })
+
+  test('a size that became known is not in the pages, whose digest stays', () => {
+    const manifest = manifestOf(file(-1, '-', null))
+    const before = [...encodeManifestPages(manifest)]
+    manifest.settleSize(12)
+    expect([...encodeManifestPages(manifest)]).toEqual(before)
   })
 })
 

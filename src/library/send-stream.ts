@@ -1,0 +1,128 @@
+/**
+ * Sending what is no file: a stream that can be read only once, or a text. Both are one entry of a transfer that ends
+ * with this process, since nobody could read them again.
+ */
+
+import { createHash, randomUUID } from 'node:crypto'
+import { checkCompression } from '../codecs/codec-table.ts'
+import type { ContentReader } from '../files/content-reader.ts'
+import { StreamReader } from '../files/stream-reader.ts'
+import { encodeUtf8 } from '../protocol/bytes.ts'
+import { SealiftError } from '../protocol/errors.ts'
+import { KIND_FILE, Manifest } from '../protocol/manifest.ts'
+import { encodeManifestPages } from '../protocol/manifest-pages.ts'
+import { nameFault } from '../protocol/names.ts'
+import { listenAddress } from './listen-address.ts'
+import type { StreamSendOptions } from './options.ts'
+import { SenderRun } from './sender-run.ts'
+import { compressSetting } from './source-walk.ts'
+import { type Emit, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
+import { openUserLedger } from './user-ledger.ts'
+
+/** What a stream is saved as, where nobody says. */
+const STREAM_NAME = 'stdin'
+
+/**
+ * Sends a stream whose length need not be known, such as standard input, to one receiver, which saves it as one file.
+ *
+ * Starts at once, and reads at most 32 MiB ahead of what is safe at the receiver. A dropped connection heals; the end of
+ * this process ends the transfer for good. The iterator is returned when the transfer ends.
+ *
+ * @param source bytes in pieces of any size; a piece is borrowed until the next one is asked for
+ * @example
+ * ```ts
+ * const transfer = sendStream(process.stdin, { pod: true, fileName: 'backup.tar' })
+ * for await (const event of transfer) if (event.event === 'listening') console.log(event.connect)
+ * await transfer.done
+ * ```
+ */
+export function sendStream(source: AsyncIterable<Uint8Array>, options: StreamSendOptions = {}): Transfer {
+  return startTransfer(options.signal, (emit, signal) => {
+    const fileName = checkFileName(options.fileName ?? STREAM_NAME)
+    return sendOne(
+      { fileName, sizeBytes: null, content: 'stream', open: () => new StreamReader({ source }) },
+      options,
+      emit,
+      signal,
+    )
+  })
+}
+
+/** @throws SealiftError `settings_invalid` */
+function checkFileName(fileName: string): string {
+  const fault = fileName.isWellFormed() ? nameFault(encodeUtf8(fileName)) : 'a name that is no text'
+  if (fault === null) return fileName
+  throw new SealiftError('settings_invalid', `what is sent cannot be saved under ${fault}`, {
+    hint: 'give one name without folders, such as backup.tar',
+  })
+}
+
+interface OneEntry {
+  readonly fileName: string
+  /** `null` while unknown. */
+  readonly sizeBytes: number | null
+  readonly content: 'stream' | 'text'
+  readonly open: () => ContentReader
+}
+
+async function sendOne(
+  { fileName, sizeBytes, content, open }: OneEntry,
+  options: StreamSendOptions,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<TransferResult> {
+  signal.throwIfAborted()
+  const compress = compressSetting(options)
+  checkCompression(compress, options.compressionLevel ?? null)
+  const host = listenAddress(options)
+  const manifest = new Manifest(1)
+  manifest.add({
+    kind: KIND_FILE,
+    parent: -1,
+    name: encodeUtf8(fileName),
+    mode: 0o644,
+    mtimeNs: BigInt(Date.now()) * 1_000_000n,
+    sizeBytes,
+    priority: options.priority ?? 5,
+    target: '',
+  })
+  const digest = createHash('sha256')
+  for (const page of encodeManifestPages(manifest)) digest.update(page)
+  const checksum = digest.digest('hex')
+  const ledger = await openUserLedger(options.ledgerPath)
+  try {
+    const id = randomUUID()
+    const key = await ledger.transfers.create({
+      id,
+      role: 'sender',
+      transferType: 'upload',
+      filename: fileName,
+      fileSize: sizeBytes,
+      checksum,
+      options: { content },
+      entryCount: 1,
+      priority: options.priority ?? 5,
+      transportUsed: 'tcp',
+    })
+    const lock = await ledger.lock(id, 'sender')
+    try {
+      const run = new SenderRun(options, emit, {
+        id,
+        key,
+        manifest,
+        reader: open(),
+        failedFiles: 0,
+        content,
+        ledger,
+        checksum,
+        replaces: null,
+        compress,
+      })
+      return await run.run(host, signal)
+    } finally {
+      lock.release()
+    }
+  } finally {
+    await ledger.close()
+  }
+}
