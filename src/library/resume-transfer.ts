@@ -1,6 +1,7 @@
 /** Goes on with a transfer of the ledger, whichever side of it this is: with what the ledger remembers of the call before. */
 
 import { formatAddress } from '../config/address.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { TransferRow } from '../ledger/transfer-row.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { DEFAULT_PORT } from '../protocol/limits.ts'
@@ -49,10 +50,32 @@ export function resumeTransfer(id: string, options: ResumeOptions = {}): Transfe
 async function readUnfinished(id: string, ledgerPath: string | undefined): Promise<TransferRow> {
   const ledger = await openUserLedger(ledgerPath)
   try {
-    return await findUnfinished(ledger, id)
+    const row = await findUnfinished(ledger, id)
+    if (isReadOnce(row)) await endReadOnce(row, ledger)
+    return row
   } finally {
     await ledger.close()
   }
+}
+
+/** Whether a sender read something that nobody can read again. */
+function isReadOnce({ role, options }: TransferRow): boolean {
+  return role === 'sender' && (options['content'] === 'stream' || options['content'] === 'text')
+}
+
+/** Such a transfer ends with its process, also one that died before it could say so. @throws SealiftError always */
+async function endReadOnce(row: TransferRow, ledger: Ledger): Promise<never> {
+  const lock = await ledger.lock(row.id, 'sender')
+  const error = new SealiftError('already_done', 'what this transfer sent was read once, and cannot be read again', {
+    hint: 'start both sides anew',
+    transferId: row.id,
+  })
+  try {
+    await ledger.transfers.finish(row.key, 'failed', error)
+  } finally {
+    lock.release()
+  }
+  throw error
 }
 
 function sendAgain(row: TransferRow, options: ResumeOptions): Run {
