@@ -7,6 +7,7 @@
 export { type ListOptions, listTransfers, type TransferRecord } from './library/list-transfers.ts'
 export type {
   IncomingOffer,
+  LanAddress,
   OfferAnswer,
   ReceiveOptions,
   SendOptions,

@@ -55,7 +55,9 @@ export class TransferView {
         this.#listening(event)
         break
       case 'connected':
-        output.say(`Connected to ${shown(event.peer)} (${event.suite}, ${event.cipher}).`)
+        output.say(
+          `Connected to ${event.identity === null ? '' : `${shown(event.identity)} at `}${shown(event.peer)} (${event.suite}, ${event.cipher}).`,
+        )
         break
       case 'refused':
         output.detail(`Refused ${shown(event.peer)}: ${event.code}`)
@@ -67,7 +69,8 @@ export class TransferView {
         break
       case 'warning':
         this.#warnings++
-        if (this.#warnings <= MAX_WARNINGS_SHOWN || event.code === 'auth_failed') output.warn(event.message)
+        if (this.#warnings <= MAX_WARNINGS_SHOWN || ['auth_failed', 'peer_refused'].includes(event.code))
+          output.warn(event.message)
         break
       case 'done':
         break
@@ -75,7 +78,7 @@ export class TransferView {
   }
 
   #listening(event: ListeningEvent): void {
-    const { address, port, token, files, bytes } = event
+    const { address, port, token, tailnet, files, bytes } = event
     const output = this.#output
     if (output.quiet) return
     const amount = bytes === null ? 'standard input' : `${formatFiles(files)}, ${formatSize(bytes)}`
@@ -83,7 +86,8 @@ export class TransferView {
     output.say()
     output.say(output.strong(`    sealift receive ${formatAddress(address, port, true)}:${token ?? ''}`))
     output.say()
-    if (address !== '127.0.0.1') output.say('Only the token guards this address: pass it on by a way you trust.')
+    if (tailnet !== null) output.say(`Tailscale checks who connects (${shown(tailnet)}), and the token is needed too.`)
+    else if (address !== '127.0.0.1') output.say('Only the token guards this address: pass it on by a way you trust.')
   }
 }
 

@@ -74,6 +74,12 @@ const statusSchema = z.object({
   User: z.nullish(z.record(z.string(), z.object({ LoginName: text }))),
 })
 
+/** `alpha (user-1@example.net)`, or with its tags where it has any; comes from outside, so escape it where it is shown. */
+export function formatPeer({ host, id, user, tags }: TailnetPeer): string {
+  const owner = tags.length > 0 ? tags.join(', ') : (user ?? 'nobody')
+  return `${host === '' ? id : host} (${owner})`
+}
+
 /** @returns `null` where the text is not what `whois` answers */
 export function decodeWhois(answer: string): TailnetPeer | null {
   const read = whoisSchema.safeParse(parse(answer))

@@ -5,8 +5,8 @@
  * Owns the places only; nothing is asked here. A socket that another user could have put there is none.
  */
 
-import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, constants, lstatSync, readFileSync, readlinkSync } from 'node:fs'
+import { delimiter, isAbsolute, join } from 'node:path'
 
 /** One place at which tailscaled may answer. */
 export type Door =
@@ -18,7 +18,7 @@ export type Door =
 export interface TailscaleAccess {
   /** Tried in this order until one answers. */
   readonly doors: readonly Door[]
-  /** Programs, by name or path, tried in this order where no door answers. */
+  /** Paths of programs, tried in this order where no door answers. */
   readonly commands: readonly string[]
   readonly env: NodeJS.ProcessEnv
 }
@@ -42,17 +42,25 @@ export function defaultAccess(env: NodeJS.ProcessEnv = process.env, platform = p
   if (named !== '') return { doors: [{ kind: 'socket', path: named }], commands: [], env }
   switch (platform) {
     case 'win32':
-      // The current folder comes first in a search by name there: a path is safer.
       return {
         doors: [{ kind: 'socket', path: WINDOWS_PIPE }],
-        commands: [join(env['ProgramFiles'] ?? String.raw`C:\Program Files`, 'Tailscale', 'tailscale.exe')],
+        commands: programs([join(env['ProgramFiles'] ?? String.raw`C:\Program Files`, 'Tailscale', 'tailscale.exe')]),
         env,
       }
     case 'darwin':
-      return { doors: [...trusted([MAC_SOCKET]), ...macAppDoors()], commands: ['tailscale', MAC_APP], env }
+      return {
+        doors: [...trusted([MAC_SOCKET]), ...macAppDoors()],
+        commands: programs([...onPath(env), MAC_APP]),
+        env,
+      }
     default:
-      return { doors: trusted(UNIX_SOCKETS), commands: ['tailscale'], env }
+      return { doors: trusted(UNIX_SOCKETS), commands: programs(onPath(env)), env }
   }
+}
+
+/** Whether there is anything to ask at all. */
+export function hasTailscale({ doors, commands }: TailscaleAccess): boolean {
+  return doors.length > 0 || commands.length > 0
 }
 
 /** Sockets that are there and belong to root or to this user. */
@@ -63,6 +71,27 @@ function trusted(paths: readonly string[]): Door[] {
 function isTrusted(path: string): boolean {
   const found = lstatSync(path, { throwIfNoEntry: false })
   return found?.isSocket() === true && (found.uid === 0 || found.uid === process.getuid?.())
+}
+
+/** Where the command could be. Folders that depend on the current one are passed over: what lies there is anybody's. */
+function onPath(env: NodeJS.ProcessEnv): string[] {
+  return (env['PATH'] ?? '')
+    .split(delimiter)
+    .filter(isAbsolute)
+    .map((folder) => join(folder, 'tailscale'))
+}
+
+/** Of these, the first that can be run. */
+function programs(paths: readonly string[]): string[] {
+  const first = paths.find((path) => {
+    try {
+      accessSync(path, constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+  return first === undefined ? [] : [first]
 }
 
 /** The standalone app of macOS: its port is the target of a link, the password is in a file that admins may read. */

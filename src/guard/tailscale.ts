@@ -140,7 +140,7 @@ export async function readPeople(query: TailscaleQuery = {}): Promise<TailnetPeo
 }
 
 /** An IPv4 address in its IPv6 form is that IPv4 address: older daemons do not know it otherwise. */
-function unmapped(address: string): string {
+export function unmapped(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '')
 }
 
@@ -183,7 +183,9 @@ function unreachable(reason: string): TailnetState {
 
 function noDaemon(access: TailscaleAccess): string {
   const named = access.env['TS_SOCKET'] ?? ''
-  return named === '' ? 'tailscaled is not running on this machine' : `no tailscaled answers at TS_SOCKET (${named})`
+  return named === ''
+    ? 'the Tailscale daemon is not running on this machine'
+    : `no Tailscale daemon answers at TS_SOCKET (${named})`
 }
 
 function daemonAdvice(verb: 'start' | 'restart'): string {

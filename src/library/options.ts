@@ -20,14 +20,31 @@ export interface TransferOptions {
   readonly probe?: StageProbe | undefined
 }
 
-/** What `sendFiles` may be told. One of `pod`, `lan` and `listen` says where it listens. */
+/** An address of this machine on the local network, and the interface that has it. */
+export interface LanAddress {
+  /** IPv4 or IPv6, without brackets. */
+  readonly address: string
+  /** Its name, as the system has it. */
+  readonly interfaceName: string
+}
+
+/** What `sendFiles` may be told. `pod`, `lan` or `listen` say where it listens; else that is this machine's Tailscale address. */
 export interface SendOptions extends TransferOptions {
   /** Listen on 127.0.0.1. */
   readonly pod?: boolean | undefined
   /** Listen on the address of the local network. */
   readonly lan?: boolean | undefined
-  /** Listen on this address. */
+  /** Listen on this address. With none of the three: on this machine's Tailscale address. */
   readonly listen?: string | undefined
+  /** On the tailnet, let in only machines of these logins (and of {@link SendOptions.allowTags}). */
+  readonly allowUsers?: readonly string[] | undefined
+  /** On the tailnet, let in only machines with one of these tags (and of {@link SendOptions.allowUsers}). */
+  readonly allowTags?: readonly string[] | undefined
+  /**
+   * Asked where no place was named and Tailscale cannot be used: whether to listen on the local network, where only the token
+   * guards. Default: no. `reason` is a sentence without its full stop.
+   */
+  readonly listenOnLan?: ((lan: LanAddress, reason: string) => boolean | Promise<boolean>) | undefined
   /** Default 15820; 0 takes any free port. */
   readonly port?: number | undefined
   /** How long to wait for a receiver; default 5 minutes. */
@@ -62,6 +79,8 @@ export interface IncomingOffer {
   readonly transferId: string
   /** Who sends, as they say themselves; not proved. */
   readonly from: string
+  /** Who Tailscale says they are, as `alpha (ana@example.com)`; `null` where it does not know them. */
+  readonly identity: string | null
   /** Address they are at. */
   readonly peer: string
   /** How many files. */

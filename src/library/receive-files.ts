@@ -28,6 +28,7 @@ import type { OfferToDecide } from '../transfer/offer-decision.ts'
 import { DirectReception, type StartedTransfer } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { ReceiveOptions } from './options.ts'
+import { identifyPeer } from './peer-identity.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
@@ -84,6 +85,7 @@ class DirectReceive {
   #started: StartedTransfer | null = null
   #progress: Progress | null = null
   #conversation: ReceiverSession | null = null
+  #identity: Promise<string | null> = Promise.resolve(null)
   #wireBytes = 0
   #failed = 0
   /** When patience began: at the last progress, or at the end of a session, whichever was later. */
@@ -145,6 +147,8 @@ class DirectReceive {
       dial: async (signal) => {
         const { port } = this.#address
         const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
+        // Beside the handshake, which takes longer.
+        this.#identity = identifyPeer(stream.peer)
         return paced(stream, this.#options.bytesPerSecond, systemClock)
       },
       resumeKeys: () => keys.map(({ resumeId, resumeKey }) => ({ id: resumeId, key: resumeKey })),
@@ -249,6 +253,7 @@ class DirectReceive {
 
   async #session({ session, resumeId }: DialledSession): Promise<ReceiverOutcome> {
     await this.#reception.joined(resumeId)
+    const identity = await this.#identity
     const conversation = new ReceiverSession({
       session,
       reception: this.#reception,
@@ -259,6 +264,7 @@ class DirectReceive {
       event: 'connected',
       transferId: this.#started?.id ?? null,
       peer: session.peer.address,
+      identity,
       suite: session.suite,
       cipher: session.cipher,
     })
@@ -282,6 +288,7 @@ class DirectReceive {
       {
         transferId: offer.transferId,
         from: offer.name,
+        identity: await this.#identity,
         peer: this.#address.host,
         files: offer.files,
         bytes: offer.bytes,

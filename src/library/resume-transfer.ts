@@ -85,6 +85,9 @@ function sendAgain(row: TransferRow, options: ResumeOptions): Run {
     ...options,
     ...(row.options as Pick<SendOptions, Remembered>),
     listen: isPlaceNamed ? options.listen : before.host,
+    // Who was not to come in then is not to come in now.
+    allowUsers: options.allowUsers ?? before.allowUsers,
+    allowTags: options.allowTags ?? before.allowTags,
     port: options.port ?? before.port,
   })
 }
@@ -96,8 +99,19 @@ function receiveAgain(row: TransferRow, options: ResumeOptions): Run {
   return runReceive(formatAddress(row.host, port), { ...options, outputDir: row.outputDir })
 }
 
-/** Where a transfer ran before, as its row has it. */
-function placeBefore(value: unknown): { host?: string; port?: number } {
-  const { host, port } = (value ?? {}) as { host?: unknown; port?: unknown }
-  return { ...(typeof host === 'string' ? { host } : {}), ...(typeof port === 'number' ? { port } : {}) }
+/** Where a transfer ran before, and whom it let in, as its row has it. */
+function placeBefore(
+  value: unknown,
+): Pick<SendOptions, 'port' | 'allowUsers' | 'allowTags'> & { host?: string | undefined } {
+  const { host, port, allowUsers, allowTags } = (value ?? {}) as Record<string, unknown>
+  return {
+    host: typeof host === 'string' ? host : undefined,
+    port: typeof port === 'number' ? port : undefined,
+    allowUsers: textsOf(allowUsers),
+    allowTags: textsOf(allowTags),
+  }
+}
+
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 }

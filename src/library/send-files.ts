@@ -9,7 +9,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
-import { listenAddress } from './listen-address.ts'
+import { findListenPlace, type ListenPlace } from './listen-address.ts'
 import type { SendOptions } from './options.ts'
 import { type Replaced, SenderRun } from './sender-run.ts'
 import { compressSetting, excludedEvents, walkToSend, walkWarnings } from './source-walk.ts'
@@ -55,18 +55,18 @@ class DirectSend {
     this.#signal.throwIfAborted()
     const walk = await walkToSend(this.#paths, this.#options)
     // Where to listen is asked after the paths: a path that is not there is the first thing to say.
-    const host = listenAddress(this.#options)
+    const place = await findListenPlace({ ...this.#options, signal: this.#signal })
     for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')
     const ledger = await openUserLedger(this.#options.ledgerPath)
     try {
-      return await this.#send(walk, host, ledger)
+      return await this.#send(walk, place, ledger)
     } finally {
       await ledger.close()
     }
   }
 
-  async #send(walk: WalkResult, host: string, ledger: Ledger): Promise<TransferResult> {
+  async #send(walk: WalkResult, place: ListenPlace, ledger: Ledger): Promise<TransferResult> {
     const { manifest } = walk
     const digest = createHash('sha256')
     for (const page of encodeManifestPages(manifest)) digest.update(page)
@@ -86,7 +86,7 @@ class DirectSend {
       compress: compressSetting(this.#options),
     })
     try {
-      return await run.run(host, this.#signal)
+      return await run.run(place, this.#signal)
     } finally {
       lock.release()
     }

@@ -12,6 +12,7 @@ import { nodeCrypto } from '../crypto/node.ts'
 import type { ContentReader } from '../files/content-reader.ts'
 import { StreamReader } from '../files/stream-reader.ts'
 import { DirectToken } from '../guard/direct-token.ts'
+import type { TailnetGate } from '../guard/tailnet-gate.ts'
 import { generateToken, normalizeToken } from '../identity/token.ts'
 import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -29,6 +30,7 @@ import { Progress } from '../transfer/progress.ts'
 import { Sender } from '../transfer/sender.ts'
 import { isRefusal } from '../transfer/sender-session.ts'
 import { noProbe } from '../transfer/stage.ts'
+import type { ListenPlace } from './listen-address.ts'
 import type { SendOptions } from './options.ts'
 import type { Emit, TransferResult } from './transfer.ts'
 
@@ -54,6 +56,9 @@ export interface RunContext {
   readonly compress: CompressSetting
 }
 
+/** Refused peers that are named one by one. */
+const MAX_WARNINGS = 100
+
 /** Everything from the open port to the end of one process's part in a transfer. */
 export class SenderRun {
   readonly #options: SendOptions
@@ -63,6 +68,7 @@ export class SenderRun {
   readonly #progress: Progress
   readonly #files: number
   readonly #resumeKeys = new Map<string, Uint8Array>()
+  readonly #warned = new Set<string>()
   #failed: number
   /** Why the last of the files that failed did. */
   #failure: SealiftError['code'] = 'partial'
@@ -95,7 +101,7 @@ export class SenderRun {
     return this.#context.content === 'files'
   }
 
-  async run(host: string, signal: AbortSignal): Promise<TransferResult> {
+  async run(place: ListenPlace, signal: AbortSignal): Promise<TransferResult> {
     const { id, manifest, checksum, replaces, ledger, key } = this.#context
     const probe = this.#options.probe ?? noProbe
     const token = generateToken(2, randomBytes)
@@ -125,6 +131,7 @@ export class SenderRun {
           event: 'connected',
           transferId: id,
           peer: session.peer.address,
+          identity: place.tailnet?.gate.identityOf(session.peer) ?? null,
           suite: session.suite,
           cipher: session.cipher,
         })
@@ -137,28 +144,31 @@ export class SenderRun {
       onWarning: (code, message) => this.#emit({ event: 'warning', code, message }),
     })
     const stop = (): void => void sender.stop(toSealiftError(signal.reason))
-    const admission = this.#admission(gate, sender)
+    const admission = this.#admission(gate, sender, place.tailnet?.gate ?? null)
     let listener: StreamListener | null = null
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
     try {
       listener = await listenTcp({
-        host,
+        host: place.host,
         port: this.#options.port ?? DEFAULT_PORT,
         onStream: (stream) => admission.accept(paced(stream, this.#options.bytesPerSecond, systemClock)),
       })
-      const connect = `${formatAddress(listener.address, listener.port)}:${token}`
+      const connect = `${formatAddress(place.address, listener.port)}:${token}`
       this.#emit({
         event: 'listening',
         transferId: id,
-        address: listener.address,
+        address: place.address,
         port: listener.port,
         token,
+        tailnet: place.tailnet?.name ?? null,
         connect,
         files: this.#files,
         bytes: manifest.totalBytes,
       })
-      await ledger.transfers.update(key, { plan: { host: listener.address, port: listener.port } })
+      const { allowUsers, allowTags } = this.#options
+      await ledger.transfers.update(key, { plan: { host: place.address, port: listener.port, allowUsers, allowTags } })
+      void this.#warnOfAbsent(place.tailnet?.gate ?? null)
       probe('listening')
       await sender.end
       return this.#finish(sender)
@@ -180,7 +190,7 @@ export class SenderRun {
     }
   }
 
-  #admission(gate: DirectToken, sender: Sender): Admission {
+  #admission(gate: DirectToken, sender: Sender, tailnet: TailnetGate | null): Admission {
     const { ledger, key } = this.#context
     return new Admission({
       crypto: nodeCrypto,
@@ -188,6 +198,7 @@ export class SenderRun {
       purpose: 'direct',
       role: 'sender',
       gate,
+      ...(tailnet === null ? {} : { checkPeer: (peer) => tailnet.check(peer) }),
       findResumeKey: (id) => this.#resumeKeys.get(toHex(id)) ?? null,
       commit: async ({ suite, resumeId, resumeKey }) => {
         if (suite === 'resume') return
@@ -199,7 +210,8 @@ export class SenderRun {
       },
       onRefused: (peer, error, { wrong, burned }) => {
         this.#emit({ event: 'refused', peer: peer.address, code: error.code, until: null })
-        if (wrong) this.#warnOfGuess(peer.address, gate.state)
+        if (wrong) this.#warnOfGuess(tailnet?.identityOf(peer) ?? peer.address, gate.state)
+        if (error.code === 'peer_refused') this.#warnOnce(error.message)
         if (burned) {
           void sender.stop(
             new SealiftError('token_burned', 'too many wrong tokens were tried; this one is void', {
@@ -217,8 +229,29 @@ export class SenderRun {
     })
   }
 
-  #warnOfGuess(address: string, state: DirectToken['state']): void {
-    const who = escapeForDisplay(address)
+  /** Says of whom it was told to let in that nobody of that name is there: a slip of the pen would refuse everybody. */
+  async #warnOfAbsent(tailnet: TailnetGate | null): Promise<void> {
+    const absent = (await tailnet?.findAbsent()) ?? []
+    if (absent.length === 0) return
+    const { allowUsers = [], allowTags = [] } = this.#options
+    const consequence =
+      absent.length === allowUsers.length + allowTags.length ? '; until then everybody is refused' : ''
+    this.#emit({
+      event: 'warning',
+      code: 'peer_refused',
+      message: `no machine of ${absent.map(escapeForDisplay).join(', ')} is on this tailnet now${consequence}`,
+    })
+  }
+
+  /** Whoever is refused may come again and again. */
+  #warnOnce(message: string): void {
+    if (this.#warned.has(message) || this.#warned.size >= MAX_WARNINGS) return
+    this.#warned.add(message)
+    this.#emit({ event: 'warning', code: 'peer_refused', message: `${message}. It did not get in.` })
+  }
+
+  #warnOfGuess(peer: string, state: DirectToken['state']): void {
+    const who = escapeForDisplay(peer)
     const message =
       state === 'spent'
         ? `${who} tried a token after this one was used up. It did not get in.`

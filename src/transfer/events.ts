@@ -14,6 +14,8 @@ export interface ListeningEvent {
   readonly port: number
   /** `null` where keys are asked for. */
   readonly token: string | null
+  /** The tailnet whose machines alone get in; `null` where only the token guards. */
+  readonly tailnet: string | null
   /** `ADDRESS:PORT:TOKEN`: what the other side connects to. */
   readonly connect: string
   readonly files: number
@@ -25,6 +27,8 @@ export interface ConnectedEvent {
   readonly event: 'connected'
   readonly transferId: string | null
   readonly peer: string
+  /** Who Tailscale says the peer is, as `alpha (ana@example.com)`; `null` where it does not know. */
+  readonly identity: string | null
   /** `cpace` or `resume`, with `+mlkem768` behind it where the hybrid took part. */
   readonly suite: string
   readonly cipher: string

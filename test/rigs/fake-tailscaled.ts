@@ -35,7 +35,7 @@ export class FakeTailscaled {
   userspace = false
   domain = DOMAIN
   self: FakeNode = { host: 'alpha', user: 'user-1@example.net' }
-  /** By `address` (any port) or `address:port`. */
+  /** By `address`, with or without a port, by `address:port`, or by `address:*`: with a port only. */
   readonly nodes = new Map<string, FakeNode>()
   /** What was asked for, in order. */
   readonly asked: string[] = []
@@ -116,7 +116,8 @@ export class FakeTailscaled {
       const place = url.searchParams.get('addr') ?? ''
       const read = /^(?:\[([0-9a-f:.]+)\]|([\d.]+))(?::(\d+))?$/.exec(place)
       const address = read?.[1] ?? read?.[2]
-      const node = this.nodes.get(place) ?? this.nodes.get(address ?? '')
+      const withPort = read?.[3] === undefined ? [] : [place, `${String(address)}:*`]
+      const node = [...withPort, address ?? ''].map((key) => this.nodes.get(key)).find((found) => found !== undefined)
       if (address === undefined) response.writeHead(400).end("invalid 'addr' parameter\n")
       else if (node === undefined) response.writeHead(404).end(`no match for ${place}\n`)
       else json(this.#whois(node))
@@ -156,7 +157,7 @@ export class FakeTailscaled {
 
   #whois(node: FakeNode): unknown {
     const addresses = [...this.nodes]
-      .filter(([place, known]) => known === node && !/[.\]].*:\d+$/.test(place))
+      .filter(([place, known]) => known === node && !/[.\]].*:[\d*]+$/.test(place))
       .map(([address]) => `${address}/${address.includes(':') ? '128' : '32'}`)
     return {
       Node: {

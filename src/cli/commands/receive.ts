@@ -81,11 +81,11 @@ export function tokenOfEnvironment(): string | undefined {
 }
 
 export function showOffer(offer: IncomingOffer, output: Output): void {
-  const { files, bytes, firstPaths, from, peer, freeBytes } = offer
+  const { files, bytes, firstPaths, from, identity, peer, freeBytes } = offer
   const more = files > firstPaths.length ? ' …' : ''
   const amount = `${formatFiles(files)}${bytes === null ? '' : `, ${formatSize(bytes)}`}`
   output.say(
-    `${output.strong(amount)} from ${shown(from)} (${shown(peer)}): ${firstPaths.map(shown).join('  ')}${more}`,
+    `${output.strong(amount)} from ${identity === null ? `${shown(from)} (${shown(peer)})` : shown(identity)}: ${firstPaths.map(shown).join('  ')}${more}`,
   )
   output.say(
     `into ${shown(offer.outputDir)}${freeBytes === null ? '' : ` (${formatSize(freeBytes)} free)`} as ${offer.savedAs.map(shown).slice(0, 5).join(', ')}`,

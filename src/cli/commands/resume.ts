@@ -14,6 +14,8 @@ export interface ResumeCommandOptions extends SharedOptions {
   readonly pod?: boolean
   readonly lan?: boolean
   readonly listen?: string
+  readonly allowUser?: string[]
+  readonly allowTag?: string[]
 }
 
 /** @throws SealiftError `transfer_unknown`, `already_done`, and what the transfer ends with */
@@ -31,6 +33,8 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
     pod: given.pod,
     lan: given.lan,
     listen: given.listen,
+    allowUsers: given.allowUser,
+    allowTags: given.allowTag,
     port: readPort(given.port),
     waitMs: readWait(given.wait),
     bytesPerSecond: readRate(given.bwlimit),

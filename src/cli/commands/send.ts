@@ -16,6 +16,8 @@ export interface SendCommandOptions extends SharedOptions {
   readonly pod?: boolean
   readonly lan?: boolean
   readonly listen?: string
+  readonly allowUser?: string[]
+  readonly allowTag?: string[]
   readonly exclude?: string[]
   readonly excludeFrom?: string[]
   readonly all?: boolean
@@ -38,6 +40,8 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     pod: given.pod,
     lan: given.lan,
     listen: given.listen,
+    allowUsers: given.allowUser,
+    allowTags: given.allowTag,
     port: readPort(given.port),
     waitMs: readWait(given.wait),
     exclude: given.exclude,

@@ -2,7 +2,7 @@
 
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readPeople, readTailnet, type TailscaleQuery, whoIs } from '../../../src/guard/tailscale.ts'
 import { defaultAccess, type TailscaleAccess } from '../../../src/guard/tailscale-doors.ts'
@@ -86,7 +86,7 @@ describe('the state of this machine', () => {
   })
 
   test('no socket and no command: absent', async () => {
-    expect(await readTailnet({ access: { doors: [], commands: ['no-such-tailscale'], env: {} } })).toMatchObject({
+    expect(await readTailnet({ access: { doors: [], commands: ['/nonexistent/tailscale'], env: {} } })).toMatchObject({
       state: 'absent',
       detail: 'there is no Tailscale on this machine',
     })
@@ -197,7 +197,7 @@ describe.skipIf(process.platform === 'win32')('the tailscale command, where ther
     fs.writeFileSync(join(folder, 'tailscale'), `#!/bin/sh\necho "$*" >> "${folder}/args"\n${script}\n`, {
       mode: 0o755,
     })
-    return { doors: [], commands: ['tailscale'], env: { PATH: `${folder}:/usr/bin:/bin` } }
+    return { doors: [], commands: [join(folder, 'tailscale')], env: { PATH: '/usr/bin:/bin' } }
   }
   const asked = (): string => fs.readFileSync(join(folder, 'args'), 'utf8')
 
@@ -244,18 +244,22 @@ describe('where Tailscale is looked for', () => {
     })
   })
 
-  test('on Windows, by its pipe and a command of which the path is known', () => {
-    const { doors, commands } = defaultAccess({}, 'win32')
-    expect(doors).toEqual([
-      { kind: 'socket', path: String.raw`\\.\pipe\ProtectedPrefix\Administrators\Tailscale\tailscaled` },
+  test('by the command on the path, not in a folder that depends on the current one', () => {
+    const folder = fs.mkdtempSync(join(tmpdir(), 'sealift-tailscale-'))
+    fs.writeFileSync(join(folder, 'tailscale'), '', { mode: 0o755 })
+    const below = relative(process.cwd(), folder)
+    expect(defaultAccess({ PATH: `/nonexistent:${below}:${folder}` }, 'linux').commands).toEqual([
+      join(folder, 'tailscale'),
     ])
-    expect(commands[0]).toMatch(/Program Files.*tailscale\.exe$/)
+    expect(defaultAccess({ PATH: `/nonexistent:${below}` }, 'linux').commands).toEqual([])
+    fs.chmodSync(join(folder, 'tailscale'), 0o644)
+    expect(defaultAccess({ PATH: folder }, 'linux').commands).toEqual([])
+    fs.rmSync(folder, { recursive: true })
   })
 
-  test('on macOS, also by the command of the app', () => {
-    expect(defaultAccess({}, 'darwin').commands).toEqual([
-      'tailscale',
-      expect.stringContaining('/Applications/') as string,
+  test('on Windows by its pipe', () => {
+    expect(defaultAccess({}, 'win32').doors).toEqual([
+      { kind: 'socket', path: String.raw`\\.\pipe\ProtectedPrefix\Administrators\Tailscale\tailscaled` },
     ])
   })
 })
