@@ -174,7 +174,7 @@ describe.concurrent('tailscaled gone in the middle', () => {
     tailnet.alpha.userspace = true
     tailnet.alpha.nodes.set(`${HERE}:*`, BRAVO).delete(HERE)
     const tree = desk.folder('tree', { big: new Uint8Array(3 << 20) })
-    const sender = desk.start(sending(tree, '--bwlimit', '1M'), on(tailnet.alpha, 'ana'))
+    const sender = desk.start(sending(tree, '--bwlimit', '2M'), on(tailnet.alpha, 'ana'))
     const connect = (await listening(sender)).connect.replace('100.64.0.1', HERE)
     const first = desk.start(desk.receiving(connect), { user: 'bob' })
     await first.event('progress', ({ bytesDone }) => (bytesDone as number) > 0)
