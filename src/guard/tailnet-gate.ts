@@ -64,16 +64,20 @@ export class TailnetGate {
     return this.#identities.get(place) ?? null
   }
 
-  /** Of those allowed, whom the tailnet does not have now; empty where that cannot be said. Never rejects. */
-  async findAbsent(): Promise<string[]> {
+  /**
+   * Of those allowed, whom the tailnet does not have now, and whether that is everybody; none where that cannot be said.
+   * Never rejects.
+   */
+  async findAbsent(): Promise<{ absent: string[]; isEverybody: boolean }> {
     const { users, tags } = this.#options.allowed
-    if (users.length + tags.length === 0) return []
-    const people = await readPeople(this.#options.query)
-    if (people === null) return []
-    return [
+    const count = users.length + tags.length
+    const people = count === 0 ? null : await readPeople(this.#options.query)
+    if (people === null) return { absent: [], isEverybody: false }
+    const absent = [
       ...users.filter((user) => !people.users.some((known) => sameLogin(known, user))),
       ...tags.filter((tag) => !people.tags.includes(tag)),
     ]
+    return { absent, isEverybody: absent.length === count }
   }
 
   async #identify(address: string, port: number): Promise<TailnetPeer> {

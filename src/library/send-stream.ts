@@ -12,7 +12,7 @@ import { SealiftError } from '../protocol/errors.ts'
 import { KIND_FILE, Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
 import { nameFault } from '../protocol/names.ts'
-import { listenAddress } from './listen-address.ts'
+import { findListenPlace } from './listen-address.ts'
 import type { StreamSendOptions } from './options.ts'
 import { SenderRun } from './sender-run.ts'
 import { compressSetting } from './source-walk.ts'
@@ -74,7 +74,7 @@ async function sendOne(
   signal.throwIfAborted()
   const compress = compressSetting(options)
   checkCompression(compress, options.compressionLevel ?? null)
-  const host = listenAddress(options)
+  const place = await findListenPlace({ ...options, signal })
   const manifest = new Manifest(1)
   manifest.add({
     kind: KIND_FILE,
@@ -118,7 +118,7 @@ async function sendOne(
         replaces: null,
         compress,
       })
-      return await run.run(host, signal)
+      return await run.run(place, signal)
     } finally {
       lock.release()
     }

@@ -12,7 +12,6 @@ import { nodeCrypto } from '../crypto/node.ts'
 import type { ContentReader } from '../files/content-reader.ts'
 import { StreamReader } from '../files/stream-reader.ts'
 import { DirectToken } from '../guard/direct-token.ts'
-import type { TailnetGate } from '../guard/tailnet-gate.ts'
 import { generateToken, normalizeToken } from '../identity/token.ts'
 import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -30,6 +29,7 @@ import { Progress } from '../transfer/progress.ts'
 import { Sender } from '../transfer/sender.ts'
 import { isRefusal } from '../transfer/sender-session.ts'
 import { noProbe } from '../transfer/stage.ts'
+import { DoorWarnings } from './door-warnings.ts'
 import type { ListenPlace } from './listen-address.ts'
 import type { SendOptions } from './options.ts'
 import type { Emit, TransferResult } from './transfer.ts'
@@ -56,9 +56,6 @@ export interface RunContext {
   readonly compress: CompressSetting
 }
 
-/** Refused peers that are named one by one. */
-const MAX_WARNINGS = 100
-
 /** Everything from the open port to the end of one process's part in a transfer. */
 export class SenderRun {
   readonly #options: SendOptions
@@ -68,7 +65,6 @@ export class SenderRun {
   readonly #progress: Progress
   readonly #files: number
   readonly #resumeKeys = new Map<string, Uint8Array>()
-  readonly #warned = new Set<string>()
   #failed: number
   /** Why the last of the files that failed did. */
   #failure: SealiftError['code'] = 'partial'
@@ -144,7 +140,8 @@ export class SenderRun {
       onWarning: (code, message) => this.#emit({ event: 'warning', code, message }),
     })
     const stop = (): void => void sender.stop(toSealiftError(signal.reason))
-    const admission = this.#admission(gate, sender, place.tailnet?.gate ?? null)
+    const warnings = new DoorWarnings(this.#emit, gate, place.tailnet?.gate ?? null)
+    const admission = this.#admission(gate, sender, place, warnings)
     let listener: StreamListener | null = null
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
@@ -168,7 +165,7 @@ export class SenderRun {
       })
       const { allowUsers, allowTags } = this.#options
       await ledger.transfers.update(key, { plan: { host: place.address, port: listener.port, allowUsers, allowTags } })
-      void this.#warnOfAbsent(place.tailnet?.gate ?? null)
+      void warnings.ofAbsent()
       probe('listening')
       await sender.end
       return this.#finish(sender)
@@ -190,7 +187,7 @@ export class SenderRun {
     }
   }
 
-  #admission(gate: DirectToken, sender: Sender, tailnet: TailnetGate | null): Admission {
+  #admission(gate: DirectToken, sender: Sender, { tailnet }: ListenPlace, warnings: DoorWarnings): Admission {
     const { ledger, key } = this.#context
     return new Admission({
       crypto: nodeCrypto,
@@ -198,7 +195,7 @@ export class SenderRun {
       purpose: 'direct',
       role: 'sender',
       gate,
-      ...(tailnet === null ? {} : { checkPeer: (peer) => tailnet.check(peer) }),
+      ...(tailnet === null ? {} : { checkPeer: (peer) => tailnet.gate.check(peer) }),
       findResumeKey: (id) => this.#resumeKeys.get(toHex(id)) ?? null,
       commit: async ({ suite, resumeId, resumeKey }) => {
         if (suite === 'resume') return
@@ -210,8 +207,8 @@ export class SenderRun {
       },
       onRefused: (peer, error, { wrong, burned }) => {
         this.#emit({ event: 'refused', peer: peer.address, code: error.code, until: null })
-        if (wrong) this.#warnOfGuess(tailnet?.identityOf(peer) ?? peer.address, gate.state)
-        if (error.code === 'peer_refused') this.#warnOnce(error.message)
+        if (wrong) warnings.ofGuess(peer)
+        if (error.code === 'peer_refused') warnings.ofStranger(error)
         if (burned) {
           void sender.stop(
             new SealiftError('token_burned', 'too many wrong tokens were tried; this one is void', {
@@ -227,36 +224,6 @@ export class SenderRun {
       },
       onFault: (error) => void sender.stop(error),
     })
-  }
-
-  /** Says of whom it was told to let in that nobody of that name is there: a slip of the pen would refuse everybody. */
-  async #warnOfAbsent(tailnet: TailnetGate | null): Promise<void> {
-    const absent = (await tailnet?.findAbsent()) ?? []
-    if (absent.length === 0) return
-    const { allowUsers = [], allowTags = [] } = this.#options
-    const consequence =
-      absent.length === allowUsers.length + allowTags.length ? '; until then everybody is refused' : ''
-    this.#emit({
-      event: 'warning',
-      code: 'peer_refused',
-      message: `no machine of ${absent.map(escapeForDisplay).join(', ')} is on this tailnet now${consequence}`,
-    })
-  }
-
-  /** Whoever is refused may come again and again. */
-  #warnOnce(message: string): void {
-    if (this.#warned.has(message) || this.#warned.size >= MAX_WARNINGS) return
-    this.#warned.add(message)
-    this.#emit({ event: 'warning', code: 'peer_refused', message: `${message}. It did not get in.` })
-  }
-
-  #warnOfGuess(peer: string, state: DirectToken['state']): void {
-    const who = escapeForDisplay(peer)
-    const message =
-      state === 'spent'
-        ? `${who} tried a token after this one was used up. It did not get in.`
-        : `${who} tried a wrong token. If that was not you or your receiver, somebody is guessing.`
-    this.#emit({ event: 'warning', code: 'auth_failed', message })
   }
 
   async #loadResumeKeys(): Promise<void> {

@@ -160,11 +160,17 @@ describe('what is remembered', () => {
 })
 
 test('whoever is allowed and not there is found', async () => {
-  expect(await (await gateFor()).findAbsent()).toEqual([])
+  const none = { absent: [], isEverybody: false }
+  expect(await (await gateFor()).findAbsent()).toEqual(none)
+  expect(await (await gateFor(['ANA@example.net'])).findAbsent()).toEqual(none)
+  expect(await (await gateFor(['nobody@example.net'])).findAbsent()).toEqual({
+    absent: ['nobody@example.net'],
+    isEverybody: true,
+  })
   const gate = await gateFor(['ana@example.net', 'nobody@example.net'], ['tag:ci', 'tag:none'])
-  expect(await gate.findAbsent()).toEqual(['nobody@example.net', 'tag:none'])
+  expect(await gate.findAbsent()).toEqual({ absent: ['nobody@example.net', 'tag:none'], isEverybody: false })
   fake.manner = 'error'
-  expect(await gate.findAbsent()).toEqual([])
+  expect(await gate.findAbsent()).toEqual(none)
 })
 
 test.each([
