@@ -4,6 +4,14 @@
  * Importing it does nothing by itself. What it throws is a {@link SealiftError}.
  */
 
+export {
+  type CheckName,
+  diagnose,
+  type DiagnoseOptions,
+  type Finding,
+  type FindingDetail,
+  type FindingStatus,
+} from './library/diagnose.ts'
 export { type ListOptions, listTransfers, type TransferRecord } from './library/list-transfers.ts'
 export type {
   IncomingOffer,

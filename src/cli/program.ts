@@ -39,7 +39,8 @@ Examples:
   $ sealift send photos/ report.pdf --lan       send over the local network; prints the line for the other side
   $ sealift receive 192.168.1.20:coral-magnet   fetch it into the current folder
   $ sealift status                              what is going on, and what was
-  $ sealift resume ID                           go on with what is missing`,
+  $ sealift resume ID                           go on with what is missing
+  $ sealift doctor                              what works on this machine, and what is in the way`,
     )
     .action(async (address: string | undefined) => {
       if (address === undefined) {
@@ -162,6 +163,25 @@ Exit status: 0 done, 2 usage, 3 refused, 4 authentication, 5 network, 6 integrit
     .action(async (id: string | undefined, options: object) => {
       const { resume } = await import('./commands/resume.ts')
       await resume(id, options, signal)
+    })
+
+  withOutputOptions(program.command('doctor'))
+    .description('Say what works on this machine and what is in the way of transfers. Changes nothing.')
+    .option('-o, --output-dir <folder>', 'the folder whose disk is examined (default: the current folder)')
+    .option('--port <port>', 'the port that a sender would listen on (default: 15820)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sealift doctor
+  $ sealift doctor -o /mnt/backup     before a large transfer into it
+  $ sealift doctor --json             for programs
+
+Exit status: 0 no problem; else that of the transfers that would fail: 5 network, 7 disk, …`,
+    )
+    .action(async (options: object) => {
+      const { doctor } = await import('./commands/doctor.ts')
+      await doctor(options, signal)
     })
   return inheritSettings(program)
 }

@@ -22,7 +22,8 @@ export interface Placing {
   readonly probe: (stage: 'made-final-folder' | 'renamed' | 'linked') => void
 }
 
-const NO_HARD_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
+/** What says that a file system has none. */
+export const NO_HARD_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
 
 /**
  * @returns `taken` where something that stays has the name, `newer` where a file there is as new

@@ -12,7 +12,7 @@ import { constants } from 'node:fs'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
-import type { FileSystem } from './file-system.ts'
+import { type FileSystem, nodeFileSystem } from './file-system.ts'
 
 /** How folders are held: by descriptors (Linux with /proc), or by paths that are checked again. */
 export type Reach = 'descriptors' | 'paths'
@@ -61,6 +61,13 @@ export function openAnchor(fs: FileSystem, path: string, realPath: string, reach
   const stats = fs.lstatSync(realPath, { bigint: true })
   if (!stats.isDirectory()) throw goneError(realPath)
   return { reach: 'paths', path: realPath, realPath, fd: -1, dev: stats.dev, ino: stats.ino }
+}
+
+/** Whether this system lets folders be held by descriptors. */
+export function canHoldFolders(fs: FileSystem = nodeFileSystem): boolean {
+  const root = openAnchor(fs, '/', '/')
+  closeAnchor(fs, root)
+  return root.reach === 'descriptors'
 }
 
 /**

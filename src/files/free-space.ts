@@ -10,7 +10,7 @@ import type { FileSystem } from './file-system.ts'
 import { nodeFileSystem } from './file-system.ts'
 
 /** What stays free beside the content: folders, the ledger, others. */
-const HEADROOM_BYTES = 16 << 20
+export const HEADROOM_BYTES = 16 << 20
 /** What an entry takes beside its bytes, about: half a block and its inode. */
 const ENTRY_BYTES = 2048
 
@@ -22,6 +22,19 @@ export function freeBytes(outputDir: string, fs: FileSystem = nodeFileSystem): n
   try {
     const stats = fs.statfsSync(nearestFolder(outputDir, fs))
     return stats.bavail * stats.bsize
+  } catch (error) {
+    throw diskFault(error, `cannot look into ${escapeForDisplay(outputDir)}`)
+  }
+}
+
+/**
+ * Files and folders that may still be made there; `null` where the file system makes room for them as it goes.
+ * @throws SealiftError `disk_fault`, …
+ */
+export function freeEntries(outputDir: string, fs: FileSystem = nodeFileSystem): number | null {
+  try {
+    const stats = fs.statfsSync(nearestFolder(outputDir, fs))
+    return stats.files === 0 ? null : stats.ffree
   } catch (error) {
     throw diskFault(error, `cannot look into ${escapeForDisplay(outputDir)}`)
   }

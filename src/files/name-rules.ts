@@ -30,22 +30,39 @@ const TRIAL_NAMES = ['a:b', 'a\\b', 'a\u0001b', 'a.', 'a ', 'nul']
 
 let trials = 0
 
+/** What a file system did with names that were tried. */
+export interface NameTrial {
+  /** `A` and `a` are one name. */
+  readonly foldsCase: boolean
+  /** `é` as one character and as two are one name. */
+  readonly foldsForms: boolean
+  /** Names that it refused or changed. */
+  readonly notHeld: readonly string[]
+}
+
+/** The rules of the file system below a folder, found as {@link tryNames} does. @throws SealiftError as there */
+export function probeNameRules(folder: string, fs: FileSystem = nodeFileSystem): NameRules {
+  const { foldsCase, foldsForms, notHeld } = tryNames(folder, fs)
+  return { folds: foldsCase || foldsForms, portable: notHeld.length > 0 }
+}
+
 /**
  * Tries out what the file system below a folder can hold, in a private folder that is removed again.
  * @param folder an existing folder that may be written
  * @throws SealiftError `disk_full`, `target_read_only`, …
  */
-export function probeNameRules(folder: string, fs: FileSystem = nodeFileSystem): NameRules {
+export function tryNames(folder: string, fs: FileSystem = nodeFileSystem): NameTrial {
   try {
     const trial = makeTrialFolder(folder, fs)
     try {
       const made = TRIAL_NAMES.filter((name) => holdsName(fs, trial, name))
       const kept = new Set(fs.readdirSync(trial))
       fs.mkdirSync(`${trial}/\u00e9e`, 0o700)
-      const folds = ['\u00c9E', 'e\u0301e'].some((name) => isThere(fs, `${trial}/${name}`))
+      const foldsCase = isThere(fs, `${trial}/\u00c9E`)
+      const foldsForms = isThere(fs, `${trial}/e\u0301e`)
       fs.rmdirSync(`${trial}/\u00e9e`)
       for (const name of made) fs.rmdirSync(`${trial}/${name}`)
-      return { folds, portable: TRIAL_NAMES.some((name) => !kept.has(name)) }
+      return { foldsCase, foldsForms, notHeld: TRIAL_NAMES.filter((name) => !kept.has(name)) }
     } finally {
       fs.rmSync(trial, { recursive: true, force: true })
     }

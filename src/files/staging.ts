@@ -18,7 +18,8 @@ import { nearestFolder } from './free-space.ts'
 
 /** Ids come from the other side and become part of a path. */
 const TRANSFER_ID = /^[0-9A-Za-z][0-9A-Za-z-]{0,63}$/
-const STAGING_NAME = /^\.sealift-.+\.part(?:\.stale-\d+)?$/
+const STAGING_NAME = /^\.sealift-(.+)\.part(\.stale-\d+)?$/
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /**
  * Name of a transfer's staging folder in the output folder.
@@ -125,6 +126,35 @@ export function setAsideStaging(outputDir: string, transferId: string, fs: FileS
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false
     throw diskFault(error, `cannot write to ${escapeForDisplay(outputDir)}`)
+  }
+}
+
+/** A staging folder that is there. */
+export interface StagingFound {
+  readonly name: string
+  /** The transfer that it belongs to; `null` where it was set aside, or never was one's. */
+  readonly transferId: string | null
+  /** When it was last used, in milliseconds since 1970. */
+  readonly touchedMs: number
+}
+
+/**
+ * Staging folders of this user, the oldest first.
+ * @throws SealiftError `target_read_only`, `target_gone`, …
+ */
+export function listStaging(outputDir: string, fs: FileSystem = nodeFileSystem): StagingFound[] {
+  try {
+    return fs
+      .readdirSync(outputDir)
+      .flatMap((name) => {
+        const [, id = '', aside] = STAGING_NAME.exec(name) ?? []
+        const stats = id === '' ? undefined : fs.lstatSync(`${outputDir}/${name}`, { throwIfNoEntry: false })
+        if (stats?.isDirectory() !== true || !isOwn(stats.uid)) return []
+        return [{ name, transferId: aside === undefined && UUID.test(id) ? id : null, touchedMs: stats.mtimeMs }]
+      })
+      .sort((a, b) => a.touchedMs - b.touchedMs)
+  } catch (error) {
+    throw diskFault(error, `cannot look into ${escapeForDisplay(outputDir)}`)
   }
 }
 

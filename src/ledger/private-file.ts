@@ -37,6 +37,11 @@ function preparePrivateFolder(folder: string): void {
   } catch (error) {
     throw unavailable(`the folder of the ledger cannot be made: ${folder}`, error)
   }
+  checkPrivateFolder(folder)
+}
+
+/** @throws SealiftError `ledger_unavailable` where others could replace what is in a folder that is there */
+export function checkPrivateFolder(folder: string): void {
   if (process.platform === 'win32') return
   const found = statSync(folder)
   const writableByOthers = (found.mode & 0o022) !== 0

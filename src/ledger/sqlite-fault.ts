@@ -42,7 +42,7 @@ export function toLedgerError(error: unknown, path: string): SealiftError {
   if (error instanceof SealiftError) return error
   const code = resultCode(error)
   if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) {
-    return new SealiftError('ledger_corrupt', `the ledger is damaged: ${path}`, { cause: error, hint: asideHint(path) })
+    return damagedLedger(path, error)
   }
   const inWords = code === null ? undefined : IN_WORDS[code]
   if (inWords !== undefined) {
@@ -59,6 +59,11 @@ export function toLedgerError(error: unknown, path: string): SealiftError {
   }
   const said = error instanceof Error ? error.message : String(error)
   return new SealiftError('internal', `the ledger refused what was asked: ${said}`, { cause: error })
+}
+
+/** @param path the ledger file */
+export function damagedLedger(path: string, cause?: unknown): SealiftError {
+  return new SealiftError('ledger_corrupt', `the ledger is damaged: ${path}`, { cause, hint: asideHint(path) })
 }
 
 function asideHint(path: string): string {

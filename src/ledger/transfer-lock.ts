@@ -7,7 +7,7 @@
  * the guard, whose file stays for ever.
  */
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -123,6 +123,32 @@ function guardPath(path: string): string {
 
 function holderPath(path: string): string {
   return `${path}.pid`
+}
+
+/** A transfer that a process works on now. */
+export interface RunningTransfer {
+  readonly id: string
+  readonly role: Role
+  readonly pid: number
+}
+
+/**
+ * Transfers whose locks name a process that lives; nothing is locked or changed for it. The system may have given the
+ * number of a process that died to another: this is to be told, not to be relied upon.
+ * @param folder see {@link locksFolder}; need not be there
+ */
+export function listRunningTransfers(folder: string): RunningTransfer[] {
+  let names: string[]
+  try {
+    names = readdirSync(folder)
+  } catch {
+    return []
+  }
+  return names.flatMap((name) => {
+    const [, id = '', role] = /^([0-9a-f-]{36})\.(sender|receiver)\.lock$/.exec(name) ?? []
+    const pid = role === undefined ? null : readHolder(join(folder, name))
+    return pid === null ? [] : [{ id, role: role as Role, pid }]
+  })
 }
 
 /** Process that has the lock; `null` where that cannot be said. */

@@ -132,7 +132,7 @@ function lanAddress(): LanAddress {
 }
 
 /** The first address that others on the network reach: IPv4 before IPv6, none that is loopback, link-local or Tailscale's. */
-function findLanAddress(): LanAddress | null {
+export function findLanAddress(): LanAddress | null {
   const found = Object.entries(networkInterfaces()).flatMap(([interfaceName, addresses]) =>
     (addresses ?? [])
       .filter(({ internal, address }) => !internal && !/^(169\.254\.|fe80:)/.test(address))

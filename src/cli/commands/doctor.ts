@@ -1,0 +1,68 @@
+/** `sealift doctor`: what works on this machine and what is in the way. */
+
+import { diagnose, type CheckName, type Finding, type FindingStatus } from '../../library/diagnose.ts'
+import { SealiftError } from '../../protocol/errors.ts'
+import { findingLines } from '../finding-text.ts'
+import { Output, type OutputOptions } from '../output.ts'
+import { readPort } from '../settings.ts'
+
+export interface DoctorOptions extends OutputOptions {
+  readonly outputDir?: string
+  readonly port?: string
+}
+
+/** Where there is no terminal. */
+const DEFAULT_COLUMNS = 80
+const TITLES: Readonly<Record<CheckName, string>> = {
+  runtime: 'Runtime',
+  processor: 'Processor',
+  tailscale: 'Tailscale',
+  address: 'Addresses',
+  port: 'Port',
+  ledger: 'Ledger',
+  disk: 'Disk of the output folder',
+  clock: 'Clock',
+  terminal: 'Terminal',
+}
+
+/** @throws SealiftError with the code of the first problem, where there is one */
+export async function doctor(given: DoctorOptions, signal: AbortSignal): Promise<void> {
+  const output = new Output(given)
+  const counts: Record<FindingStatus, number> = { ok: 0, note: 0, warning: 0, problem: 0 }
+  let firstProblem: Finding | null = null
+  let title = ''
+  for await (const finding of diagnose({ outputDir: given.outputDir, port: readPort(given.port), signal })) {
+    counts[finding.status]++
+    if (finding.status === 'problem') firstProblem ??= finding
+    output.event(checkEvent(finding))
+    if (title !== TITLES[finding.check]) {
+      title = TITLES[finding.check]
+      output.say(output.strong(title))
+    }
+    const columns = process.stderr.isTTY ? process.stderr.columns : DEFAULT_COLUMNS
+    for (const line of findingLines(finding, columns, (text) => output.strong(text))) output.say(line)
+  }
+  output.say()
+  if (firstProblem !== null) throw problemError(firstProblem, counts.problem)
+  output.say(summary(counts))
+}
+
+function checkEvent({ check, status, what, meaning, advice, code, details }: Finding): object {
+  return { event: 'check', check, status, message: what, meaning, advice, code, details }
+}
+
+function summary({ warning, note }: Readonly<Record<FindingStatus, number>>): string {
+  const parts = [...(warning === 0 ? [] : [counted(warning, 'warning')]), ...(note === 0 ? [] : [counted(note, 'note')])]
+  return parts.length === 0 ? 'Nothing is in the way.' : `Nothing is in the way; ${parts.join(', ')}.`
+}
+
+function counted(count: number, word: string): string {
+  return `${String(count)} ${word}${count === 1 ? '' : 's'}`
+}
+
+/** A problem is no fault of the doctor: the status is that of the transfers that would fail by it. */
+function problemError({ what, advice, code }: Finding, problems: number): SealiftError {
+  const others = problems === 1 ? '' : ` (and ${counted(problems - 1, 'more problem')})`
+  const hint = (advice ?? '').replace(/\n {2,}/g, '\n')
+  return new SealiftError(code ?? 'internal', `${what}${others}`, hint === '' ? {} : { hint })
+}
