@@ -73,6 +73,7 @@ export async function* runCheck(
   const findings = check.run(examination, AbortSignal.any([signal, stop.signal]))[Symbol.asyncIterator]()
   try {
     for (;;) {
+      if (signal.aborted) throw stopReason(signal)
       const next = await within(findings.next(), timeoutMs, signal)
       if (next === 'late') {
         yield finding(
@@ -101,7 +102,7 @@ export async function* runCheck(
   }
 }
 
-/** @throws what the work throws; the reason of the signal */
+/** @param signal not aborted yet @throws what the work throws; the reason of the signal */
 async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSignal): Promise<T | 'late'> {
   let release = (): void => undefined
   const end = new Promise<'late'>((resolve, reject) => {
@@ -112,7 +113,6 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
     }
-    if (signal.aborted) abort()
   })
   try {
     return await Promise.race([work, end])

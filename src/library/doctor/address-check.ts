@@ -8,7 +8,7 @@ import { type Finding, finding } from './finding.ts'
 export interface AddressFacts {
   /** What `--lan` takes; `null` where there is none. */
   readonly lan: LanAddress | null
-  /** All that are no loopback, with the interface that has them. */
+  /** All that a sender could listen on for others, with the interface that has them. */
   readonly all: readonly LanAddress[]
 }
 
@@ -24,7 +24,9 @@ PRIVATE.addSubnet('fe80::', 10, 'ipv6')
 
 export function readAddresses(): AddressFacts {
   const all = Object.entries(networkInterfaces()).flatMap(([interfaceName, addresses]) =>
-    (addresses ?? []).filter(({ internal }) => !internal).map(({ address }) => ({ address, interfaceName })),
+    (addresses ?? [])
+      .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
+      .map(({ address }) => ({ address, interfaceName })),
   )
   return { lan: findLanAddress(), all }
 }

@@ -26,7 +26,7 @@ function stateFinding(path: string, found: LedgerInspection): Finding {
   const { exists, sizeBytes, schemaVersion, knownVersion, checked } = found
   const details = { path, exists, sizeBytes, schemaVersion, checked }
   if (!exists)
-    return finding('ledger', 'ok', `no ledger yet: ${path}`, 'The first transfer makes it, for your eyes only.', {
+    return finding('ledger', 'ok', `no ledger yet: ${path}`, 'The first transfer makes it, readable by you alone.', {
       details,
     })
   const state = checked ? 'whole' : 'not checked, being large'
@@ -34,7 +34,7 @@ function stateFinding(path: string, found: LedgerInspection): Finding {
   const meaning =
     schemaVersion < knownVersion
       ? `The next transfer brings it to version ${knownVersion}; an older Sealift cannot use it after that.`
-      : 'It holds what is needed to go on after an interruption, for your eyes only.'
+      : 'It holds what is needed to go on after an interruption, readable by you alone.'
   return finding('ledger', 'ok', what, meaning, { details })
 }
 

@@ -1,5 +1,6 @@
 /** What a person sees: whether there is a terminal to ask and draw on, and whether it shows all letters. */
 
+import { isatty } from 'node:tty'
 import { type Finding, finding } from './finding.ts'
 
 export interface TerminalFacts {
@@ -12,15 +13,18 @@ export interface TerminalFacts {
   readonly showsUnicode: boolean | null
 }
 
-export function readTerminal(env: Readonly<Record<string, string | undefined>>): TerminalFacts {
-  const { stdin, stderr } = process
+export function readTerminal(
+  env: Readonly<Record<string, string | undefined>>,
+  platform: NodeJS.Platform = process.platform,
+): TerminalFacts {
+  const outputIsTerminal = isatty(2)
   // The first that is set counts (POSIX, 8.2).
   const locale = [env['LC_ALL'], env['LC_CTYPE'], env['LANG']].find((value) => value !== undefined && value !== '')
-  const says = process.platform !== 'win32' && process.platform !== 'darwin'
+  const says = platform !== 'win32' && platform !== 'darwin'
   return {
-    inputIsTerminal: stdin.isTTY,
-    outputIsTerminal: stderr.isTTY,
-    columns: stderr.isTTY ? stderr.columns : null,
+    inputIsTerminal: isatty(0),
+    outputIsTerminal,
+    columns: outputIsTerminal ? process.stderr.columns : null,
     isDumb: env['TERM'] === 'dumb',
     showsUnicode: says ? /utf-?8/i.test(locale ?? '') : null,
   }
