@@ -6,8 +6,8 @@
 import type { Finding, FindingStatus } from '../library/diagnose.ts'
 import { shown } from './output.ts'
 
-/** Width of the left column: the longest status, and a gap. */
-const STATUS_COLUMNS = 9
+/** Width of the left column: a space, the longest status, and a gap. */
+const STATUS_COLUMNS = 10
 const MIN_COLUMNS = 40
 const MAX_COLUMNS = 100
 /** Problems shall be found by eye in a long list. */
@@ -26,12 +26,12 @@ const MARKS: Readonly<Record<FindingStatus, string>> = {
 export function findingLines(finding: Finding, columns: number, emphasize: (text: string) => string): string[] {
   const width = Math.min(Math.max(columns, MIN_COLUMNS), MAX_COLUMNS) - STATUS_COLUMNS - 1
   const indent = ' '.repeat(STATUS_COLUMNS)
-  const mark = MARKS[finding.status].padEnd(STATUS_COLUMNS)
+  const mark = MARKS[finding.status].padEnd(STATUS_COLUMNS - 1)
   const isGrave = finding.status === 'warning' || finding.status === 'problem'
   const [first = '', ...rest] = wrapped(finding.what, width)
   const advice = (finding.advice ?? '').split('\n').filter((line) => line !== '')
   return [
-    `${isGrave ? emphasize(mark) : mark}${first}`,
+    ` ${isGrave ? emphasize(mark) : mark}${first}`,
     ...[...rest, ...wrapped(finding.meaning, width), ...advice.flatMap((line, at) => adviceLines(line, at, width))].map(
       (line) => `${indent}${line}`,
     ),

@@ -15,8 +15,9 @@ import { type Anchor, closeAnchor, openAnchor } from './folder-handles.ts'
 import { type NameTrial, tryNames } from './name-rules.ts'
 import { removeTree } from './staging.ts'
 
-/** How long several syncs are tried, and how long writing is. */
+/** How long small files are made durable, one after another. */
 const SYNC_TRIAL_MS = 400
+/** How long ever larger files are written; none is begun that would likely end later. */
 const WRITE_TRIAL_MS = 800
 const MAX_SYNCS = 5
 /** One small file of a sync trial. */

@@ -10,12 +10,13 @@ import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { DEFAULT_PORT } from '../protocol/limits.ts'
 import type { Check, Examination } from './doctor/checks.ts'
 import { type Finding, finding } from './doctor/finding.ts'
+import type { StopSignal } from './stop-signal.ts'
 
 export type { CheckName, Finding, FindingDetail, FindingStatus } from './doctor/finding.ts'
 
 export interface DiagnoseOptions {
   /** Stops it; what was made to try things out is removed. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: StopSignal | undefined
   /** The folder whose disk is examined; default the current folder; need not be there. */
   readonly outputDir?: string | undefined
   /** The port that a sender would take; default 15820. */
@@ -70,7 +71,7 @@ export async function* runCheck(
   timeoutMs: number,
 ): AsyncGenerator<Finding, undefined> {
   const stop = new AbortController()
-  const findings = check.run(examination, AbortSignal.any([signal, stop.signal]))[Symbol.asyncIterator]()
+  const findings = check.run(examination, AbortSignal.any([signal, stop.signal]))
   try {
     for (;;) {
       if (signal.aborted) throw stopReason(signal)
@@ -98,7 +99,7 @@ export async function* runCheck(
   } finally {
     stop.abort()
     // A check that waits for something ends by itself once it comes, or never; nobody waits for that.
-    void findings.return?.().catch(() => undefined)
+    void findings.return(undefined).catch(() => undefined)
   }
 }
 

@@ -53,7 +53,7 @@ describe.concurrent('doctor', () => {
     expect(ended.stderr).toMatch(/\nNothing is in the way[^\n]*\.\n$/)
     expect(ended.stderr).not.toMatch(/PROBLEM|\u001b|undefined|NaN/)
     // Words are not cut; only what has no space in it is longer than a line.
-    for (const line of ended.stderr.split('\n')) expect(line.length <= 80 || /^ *\S+$/.test(line.slice(9))).toBe(true)
+    for (const line of ended.stderr.split('\n')) expect(line.length <= 80 || /^ *\S+$/.test(line.slice(10))).toBe(true)
     expect(desk.names('out')).toEqual([])
     expect(fs.existsSync(dirname(ledgerOf(desk)))).toBe(false)
   })
@@ -66,7 +66,16 @@ describe.concurrent('doctor', () => {
       ['address', 'clock', 'disk', 'ledger', 'port', 'processor', 'runtime', 'tailscale', 'terminal'].sort(),
     )
     for (const event of ended.events) {
-      expect(Object.keys(event)).toEqual(['event', 'check', 'status', 'message', 'meaning', 'advice', 'code', 'details'])
+      expect(Object.keys(event)).toEqual([
+        'event',
+        'check',
+        'status',
+        'message',
+        'meaning',
+        'advice',
+        'code',
+        'details',
+      ])
       expect(event).toMatchObject({
         event: 'check',
         status: expect.stringMatching(/^(ok|note|warning)$/),
@@ -176,7 +185,11 @@ describe.concurrent('doctor', () => {
     await sender.process.end
     const ended = await examine(desk)
     expect(ended.code).toBe(0)
-    expect(checksOf(ended).get('ledger')?.map(({ message }) => message)).toContain('1 unfinished transfer')
+    expect(
+      checksOf(ended)
+        .get('ledger')
+        ?.map(({ message }) => message),
+    ).toContain('1 unfinished transfer')
     expect(checksOf(ended).get('disk')).toContainEqual(
       expect.objectContaining({
         message: expect.stringMatching(/^\.sealift-.*\.part, last used/),

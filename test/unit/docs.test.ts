@@ -114,6 +114,7 @@ describe('docs/cli.md', () => {
   })
 
   test.each([
+    ['check', 'src/cli/commands/doctor.ts'],
     ['transfer', 'src/cli/commands/status.ts'],
     ['error', 'src/cli/output.ts'],
   ])('has the fields of %s', (name, file) => {

@@ -48,11 +48,23 @@ export async function doctor(given: DoctorOptions, signal: AbortSignal): Promise
 }
 
 function checkEvent({ check, status, what, meaning, advice, code, details }: Finding): object {
-  return { event: 'check', check, status, message: what, meaning, advice, code, details }
+  return {
+    event: 'check',
+    check,
+    status,
+    message: what,
+    meaning,
+    advice,
+    code,
+    details,
+  }
 }
 
 function summary({ warning, note }: Readonly<Record<FindingStatus, number>>): string {
-  const parts = [...(warning === 0 ? [] : [counted(warning, 'warning')]), ...(note === 0 ? [] : [counted(note, 'note')])]
+  const parts = [
+    ...(warning === 0 ? [] : [counted(warning, 'warning')]),
+    ...(note === 0 ? [] : [counted(note, 'note')]),
+  ]
   return parts.length === 0 ? 'Nothing is in the way.' : `Nothing is in the way; ${parts.join(', ')}.`
 }
 

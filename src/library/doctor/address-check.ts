@@ -2,14 +2,19 @@
 
 import { BlockList, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { findLanAddress, type LanAddress } from '../listen-address.ts'
+import { findLanAddress } from '../listen-address.ts'
 import { type Finding, finding } from './finding.ts'
+
+export interface OwnAddress {
+  readonly address: string
+  readonly interfaceName: string
+}
 
 export interface AddressFacts {
   /** What `--lan` takes; `null` where there is none. */
-  readonly lan: LanAddress | null
+  readonly lan: OwnAddress | null
   /** All that a sender could listen on for others, with the interface that has them. */
-  readonly all: readonly LanAddress[]
+  readonly all: readonly OwnAddress[]
 }
 
 /** Networks that only neighbours reach. */

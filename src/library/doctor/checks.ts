@@ -76,82 +76,77 @@ export class Examination {
   }
 }
 
+type Findings = AsyncGenerator<Finding, void>
+
 export interface Check {
   readonly name: CheckName
   /** @param signal aborted when nobody waits for it any more */
-  run(examination: Examination, signal: AbortSignal): AsyncIterable<Finding>
+  run(examination: Examination, signal: AbortSignal): Findings
 }
 
 export const CHECKS: readonly Check[] = [
-  {
-    name: 'runtime',
-    async *run() {
-      yield* judgeRuntime(readRuntime())
-    },
-  },
-  {
-    name: 'processor',
-    async *run(_examination, signal) {
-      yield* judgeProcessor(await measureProcessor(signal))
-    },
-  },
-  {
-    name: 'tailscale',
-    async *run(examination) {
-      yield* judgeTailnet(await examination.tailnet())
-    },
-  },
-  {
-    name: 'address',
-    async *run() {
-      yield* judgeAddresses(readAddresses())
-    },
-  },
-  {
-    name: 'port',
-    async *run(examination, signal) {
-      const [tailnet, ledger] = await Promise.all([examination.tailnet(), examination.ledger()])
-      const addresses = new Set([...tailnet.addresses, readAddresses().lan?.address ?? LOOPBACK, LOOPBACK])
-      const running = ledger.found instanceof SealiftError ? [] : ledger.found.running
-      const senders = running.filter(({ role }) => role === 'sender').map(({ pid }) => pid)
-      yield* judgePort(await tryPort(examination.port, [...addresses], senders, signal))
-    },
-  },
-  {
-    name: 'ledger',
-    async *run(examination) {
-      yield* judgeLedger(await examination.ledger())
-    },
-  },
-  {
-    name: 'disk',
-    async *run(examination, signal) {
-      const { outputDir } = examination
-      if (!(await diskAnswers(outputDir, ANSWER_TIMEOUT_MS, signal))) {
-        yield problem(
-          'disk',
-          'disk_fault',
-          `the disk of ${outputDir} does not answer`,
-          'Whoever touches it waits, and so would a transfer into it.',
-          { advice: 'a network disk: is its server there? Another folder is named with -o', details: { outputDir } },
-        )
-        return
-      }
-      const { found } = await examination.ledger()
-      const unfinished = found instanceof SealiftError ? null : found.unfinished
-      yield* checkDisk(outputDisk(outputDir, signal), { nowMs: Date.now(), unfinished })
-    },
-  },
-  {
-    name: 'clock',
-    async *run(_examination, signal) {
-      yield* judgeClock(await readClock(signal))
-    },
-  },
-  {
-    name: 'terminal',
-    async *run(examination) {
-      yield* judgeTerminal(readTerminal(examination.env))
-    },
-  },
+  { name: 'runtime', run: runtime },
+  { name: 'processor', run: processor },
+  { name: 'tailscale', run: tailscale },
+  { name: 'address', run: address },
+  { name: 'port', run: port },
+  { name: 'ledger', run: ledger },
+  { name: 'disk', run: disk },
+  { name: 'clock', run: clock },
+  { name: 'terminal', run: terminal },
 ]
+
+async function* runtime(): Findings {
+  yield* judgeRuntime(readRuntime())
+}
+
+async function* processor(_examination: Examination, signal: AbortSignal): Findings {
+  yield* judgeProcessor(await measureProcessor(signal))
+}
+
+async function* tailscale(examination: Examination): Findings {
+  yield* judgeTailnet(await examination.tailnet())
+}
+
+async function* address(): Findings {
+  yield* judgeAddresses(readAddresses())
+}
+
+async function* port(examination: Examination, signal: AbortSignal): Findings {
+  const [tailnet, { found }] = await Promise.all([examination.tailnet(), examination.ledger()])
+  const lan = readAddresses().lan?.address ?? LOOPBACK
+  // Without an interface of its own Tailscale hands over what comes in on loopback.
+  const own = tailnet.userspace ? [] : tailnet.addresses
+  const running = found instanceof SealiftError ? [] : found.running
+  const senders = running.filter(({ role }) => role === 'sender').map(({ pid }) => pid)
+  yield* judgePort(await tryPort(examination.port, [...new Set([...own, lan, LOOPBACK])], senders, signal))
+}
+
+async function* ledger(examination: Examination): Findings {
+  yield* judgeLedger(await examination.ledger())
+}
+
+async function* disk(examination: Examination, signal: AbortSignal): Findings {
+  const { outputDir } = examination
+  if (!(await diskAnswers(outputDir, ANSWER_TIMEOUT_MS, signal))) {
+    yield problem(
+      'disk',
+      'disk_fault',
+      `the disk of ${outputDir} does not answer`,
+      'Whoever touches it waits, and so would a transfer into it.',
+      { advice: 'if it is a network disk: is its server there?\nname another folder with -o', details: { outputDir } },
+    )
+    return
+  }
+  const { found } = await examination.ledger()
+  const unfinished = found instanceof SealiftError ? null : found.unfinished
+  yield* checkDisk(outputDisk(outputDir, signal), { nowMs: Date.now(), unfinished })
+}
+
+async function* clock(_examination: Examination, signal: AbortSignal): Findings {
+  yield* judgeClock(await readClock(signal))
+}
+
+async function* terminal(examination: Examination): Findings {
+  yield* judgeTerminal(readTerminal(examination.env))
+}

@@ -9,6 +9,7 @@ export const NOT_BEFORE_MS = Date.UTC(2026, 0, 1)
 const NOT_AFTER_MS = Date.UTC(2060, 0, 1)
 /** What two clocks may differ and nobody notice; coarse ones tick every 2 s. */
 const NEAR_MS = 3000
+/** How long systemd may take to answer. */
 const ASK_TIMEOUT_MS = 1000
 
 export interface ClockFacts {

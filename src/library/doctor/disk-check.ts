@@ -40,6 +40,7 @@ const LITTLE_BYTES = 1 << 30
 const FEW_ENTRIES = 10_000
 /** Under this there is nothing to be measured by writing. */
 const MIN_SAMPLE_BYTES = 4 << 20
+/** Making a small file durable takes a good disk a few milliseconds. */
 const SLOW_SYNC_MS = 30
 const SLOW_BYTES_PER_SECOND = 20_000_000
 const EXACT_STEP_NS = 1000
@@ -170,13 +171,10 @@ function nameFinding({ foldsCase, foldsForms, notHeld }: NameTrial): Finding {
     return finding('disk', 'ok', 'every name can be saved as it is', 'No file is refused or renamed for its name.', {
       details,
     })
-  return finding(
-    'disk',
-    'note',
-    faults.join('; '),
-    'Files with such names fail and are named; all others arrive.',
-    { advice: 'receive with --conflict rename: it saves them under names nearby', details },
-  )
+  return finding('disk', 'note', faults.join('; '), 'Files with such names fail and are named; all others arrive.', {
+    advice: 'receive with --conflict rename: it saves them under names nearby',
+    details,
+  })
 }
 
 function* fileFindings({ hardLinks, exclusive, mtimeStepNs, clockAheadMs }: FileTrial): Generator<Finding> {
@@ -200,7 +198,10 @@ function* fileFindings({ hardLinks, exclusive, mtimeStepNs, clockAheadMs }: File
         details,
       },
     )
-  else yield finding('disk', 'ok', 'times of files are kept', 'Unchanged files are known, and not sent again.', { details })
+  else
+    yield finding('disk', 'ok', 'times of files are kept', 'Unchanged files are known, and not sent again.', {
+      details,
+    })
   yield hardLinks
     ? finding('disk', 'ok', 'hard links can be made', 'A file gets its final name in one step.', { details })
     : finding(
@@ -216,8 +217,7 @@ function* fileFindings({ hardLinks, exclusive, mtimeStepNs, clockAheadMs }: File
 function syncFinding(syncMs: number, mount: Mount | null): Finding {
   const details = { syncMs: Math.round(syncMs * 1000) / 1000 }
   const what = `making a file durable takes ${millisecondsText(syncMs)}`
-  if (mount?.isInMemory === true)
-    return finding('disk', 'ok', what, 'In memory nothing is made durable.', { details })
+  if (mount?.isInMemory === true) return finding('disk', 'ok', what, 'In memory nothing is made durable.', { details })
   const allSeconds = (syncMs * MANY_FILES) / 1000
   const oneByOne = allSeconds < 1 ? 'less than a second' : `${formatCount(Math.round(allSeconds))} s`
   const meaning =
@@ -234,7 +234,7 @@ function syncFinding(syncMs: number, mount: Mount | null): Finding {
 
 function speedFinding(bytesPerSecond: number, mount: Mount | null): Finding {
   const details = { writeBytesPerSecond: Math.round(bytesPerSecond) }
-  const what = `a short sample is written with ${formatSize(bytesPerSecond)}/s${mount?.isInMemory === true ? ', in memory' : ', durably'}`
+  const what = `a short sample is written at ${formatSize(bytesPerSecond)}/s${mount?.isInMemory === true ? ', in memory' : ', durably'}`
   return bytesPerSecond < SLOW_BYTES_PER_SECOND
     ? finding('disk', 'note', what, 'The disk sets the pace of what is received, not the network.', { details })
     : finding('disk', 'ok', what, 'No transfer into this folder is faster for long.', { details })

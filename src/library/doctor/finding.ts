@@ -59,7 +59,12 @@ export function problem(
 }
 
 /** An error that transfers will end with too. */
-export function problemOf(check: CheckName, error: SealiftError, meaning: string, details?: Finding['details']): Finding {
+export function problemOf(
+  check: CheckName,
+  error: SealiftError,
+  meaning: string,
+  details?: Finding['details'],
+): Finding {
   const extras = { advice: error.hint, ...(details === undefined ? {} : { details }) }
   return problem(check, error.code, error.message, meaning, extras)
 }

@@ -54,7 +54,9 @@ describe('a trial', () => {
       if (rest[0] === 'wx') files++
       return fs.openSync(path, ...rest)
     }) as FileSystem['openSync']
-    const fsync = ((_fd: number, done: (error: null) => void) => setTimeout(() => done(null), 500)) as FileSystem['fsync']
+    const fsync = ((_fd: number, done: (error: null) => void) => {
+      setTimeout(() => done(null), 500)
+    }) as FileSystem['fsync']
     const trial = openTrial(place, { openSync: open, fsync })
     expect(await trial.writeBytesPerSecond(64 << 20)).toBeLessThan(3 << 20)
     expect(files).toBe(1)
@@ -88,7 +90,7 @@ describe('a trial', () => {
 
   test('of one whose clock is another', () => {
     const place = makePlace()
-    const fstat = ((fd: number, options?: fs.StatSyncOptions) => {
+    const fstat = ((fd: number, options?: fs.StatOptions) => {
       const stats = fs.fstatSync(fd, options)
       if (options?.bigint !== true) (stats as fs.Stats).mtimeMs += 60_000
       return stats

@@ -1,9 +1,9 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { checkFreeSpace, freeBytes } from '../../../src/files/free-space.ts'
+import { checkFreeSpace, freeBytes, freeEntries } from '../../../src/files/free-space.ts'
 import { nodeFileSystem } from '../../../src/files/file-system.ts'
-import { openTarget, removeStaleStaging, setAsideStaging, stagingName } from '../../../src/files/staging.ts'
+import { listStaging, openTarget, removeStaleStaging, setAsideStaging, stagingName } from '../../../src/files/staging.ts'
 import { TreeWriter } from '../../../src/files/tree-writer.ts'
 import { makePlace, manifestOf, plant, planFor, TRANSFER_ID } from './tree-place.ts'
 
@@ -176,4 +176,33 @@ test('too little space is said with how much is needed and free', () => {
   expect(() => checkFreeSpace(place, 3 << 20, 10, port)).toThrow(
     expect.objectContaining({ code: 'disk_full', message: 'not enough space: 19.0 MiB needed, 4.0 MiB free' }),
   )
+})
+
+describe('staging that is there', () => {
+  test('is listed, the oldest first, with the transfer where it is one', () => {
+    const place = makePlace()
+    const names = [STAGING, `${STAGING}.stale-1`, '.sealift-names-7-1.part']
+    names.forEach((name, at) => {
+      fs.mkdirSync(join(place, name))
+      fs.utimesSync(join(place, name), 1000 - at, 1000 - at)
+    })
+    // Not a folder, and not named so.
+    plant(place, { '.sealift-x.part': 'x', '.sealift-y.other': { folder: {} }, '.sealift-z.part': { link: STAGING } })
+    expect(listStaging(place)).toEqual([
+      { name: names[2], transferId: null, touchedMs: 998_000 },
+      { name: names[1], transferId: null, touchedMs: 999_000 },
+      { name: names[0], transferId: TRANSFER_ID, touchedMs: 1_000_000 },
+    ])
+  })
+
+  test('cannot be listed where the folder is gone', () => {
+    expect(() => listStaging(join(makePlace(), 'gone'))).toThrow(expect.objectContaining({ code: 'target_gone' }))
+  })
+})
+
+test('room for files, where the file system has a number for it', () => {
+  const place = makePlace()
+  expect(freeEntries(join(place, 'not', 'there'))).toBeGreaterThan(0)
+  const statfsSync = (() => ({ ...fs.statfsSync(place), files: 0, ffree: 0 })) as typeof nodeFileSystem.statfsSync
+  expect(freeEntries(place, { ...nodeFileSystem, statfsSync })).toBeNull()
 })

@@ -60,7 +60,11 @@ describe('a ledger', () => {
 
   test('that is not there is not made', () => {
     const folder = makeFolder()
-    expect(inspectLedger(join(folder, 'a', 'b', 'ledger.db'))).toMatchObject({ exists: false, folder, folderMode: null })
+    expect(inspectLedger(join(folder, 'a', 'b', 'ledger.db'))).toMatchObject({
+      exists: false,
+      folder,
+      folderMode: null,
+    })
     expect(inspectLedger(join(folder, 'ledger.db'))).toMatchObject({ exists: false, folder, folderMode: 0o700 })
     expect(fs.readdirSync(folder)).toEqual([])
   })
@@ -139,7 +143,8 @@ describe('a ledger that cannot be used', () => {
   })
 
   test('in a place where nothing can be written', async (context) => {
-    if (process.getuid?.() === 0) return context.skip('root may write everywhere; test/cli/doctor.test.ts has a disk that may not')
+    if (process.getuid?.() === 0)
+      return context.skip('root may write everywhere; test/cli/doctor.test.ts has a disk that may not')
     const path = await closedLedger()
     fs.chmodSync(path, 0o400)
     expectFault(path, 'ledger_unavailable', /cannot be written/)

@@ -8,6 +8,7 @@ import { diagnose, runCheck } from '../../../src/library/diagnose.ts'
 import { type Check, Examination } from '../../../src/library/doctor/checks.ts'
 import { type Finding, finding } from '../../../src/library/doctor/finding.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
+import { collected } from '../../rigs/collected.ts'
 
 const signal = new AbortController().signal
 const examination = new Examination({ outputDir: '/', port: 1, env: {} }, signal)
@@ -15,7 +16,7 @@ const FINE = finding('disk', 'ok', 'fine', 'fine')
 const never = new Promise<never>(() => undefined)
 
 async function run(check: Check['run'], stop = signal, timeoutMs = 30): Promise<Finding[]> {
-  return Array.fromAsync(runCheck({ name: 'disk', run: check }, examination, stop, timeoutMs))
+  return collected(runCheck({ name: 'disk', run: check }, examination, stop, timeoutMs))
 }
 
 describe('a check', () => {
@@ -102,7 +103,7 @@ describe('the whole', () => {
   test('goes through every check in order and leaves nothing behind', async () => {
     const place = makePlace()
     const ledgerPath = join(place, 'data', 'ledger.db')
-    const findings = await Array.fromAsync(diagnose({ outputDir: place, ledgerPath, port: 0 }))
+    const findings = await collected(diagnose({ outputDir: place, ledgerPath, port: 0 }))
     expect([...new Set(findings.map(({ check }) => check))]).toEqual([
       'runtime',
       'processor',
@@ -126,7 +127,11 @@ describe('the whole', () => {
     const stop = new AbortController()
     const seen: string[] = []
     const ended = (async () => {
-      for await (const { what } of diagnose({ outputDir: place, ledgerPath: join(place, 'l.db'), signal: stop.signal })) {
+      for await (const { what } of diagnose({
+        outputDir: place,
+        ledgerPath: join(place, 'l.db'),
+        signal: stop.signal,
+      })) {
         seen.push(what)
         if (what.includes('every name')) {
           expect(fs.readdirSync(place)).toHaveLength(1)
@@ -148,7 +153,7 @@ describe('the whole', () => {
   })
 
   test('a ledger that cannot be named is a finding', async () => {
-    const findings = await Array.fromAsync(diagnose({ outputDir: makePlace(), ledgerPath: 'a\0b', port: 0 }))
+    const findings = await collected(diagnose({ outputDir: makePlace(), ledgerPath: 'a\0b', port: 0 }))
     expect(findings.find(({ check }) => check === 'ledger')).toMatchObject({
       status: 'problem',
       code: 'settings_invalid',

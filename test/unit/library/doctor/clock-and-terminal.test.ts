@@ -47,7 +47,11 @@ describe('the terminal', () => {
   const judged = (facts: Partial<TerminalFacts>) => judgeTerminal({ ...GOOD, ...facts })[0]
 
   test('that shows everything', () => {
-    expect(judged({})).toMatchObject({ status: 'ok', what: 'terminal, 80 columns, UTF-8', meaning: 'Questions are asked.' })
+    expect(judged({})).toMatchObject({
+      status: 'ok',
+      what: 'terminal, 80 columns, UTF-8',
+      meaning: 'Questions are asked.',
+    })
   })
 
   test('none: no question, no progress line', () => {

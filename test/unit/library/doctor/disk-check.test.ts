@@ -6,6 +6,7 @@ import type { StagingFound } from '../../../../src/files/staging.ts'
 import { checkDisk, type DiskContext, type DiskPort } from '../../../../src/library/doctor/disk-check.ts'
 import type { Finding } from '../../../../src/library/doctor/finding.ts'
 import { SealiftError } from '../../../../src/protocol/errors.ts'
+import { collected } from '../../../rigs/collected.ts'
 
 const GIB = 1 << 30
 const DAY_MS = 24 * 3600 * 1000
@@ -29,7 +30,9 @@ async function found(faked: Faked): Promise<{ findings: Finding[]; closed: numbe
     files: () => ({ hardLinks: true, exclusive: true, mtimeStepNs: 1000, clockAheadMs: 0, ...faked.files }),
     syncMs: async () => 2,
     writeBytesPerSecond: async () => 5e8,
-    close: () => void closed++,
+    close: () => {
+      closed++
+    },
     ...faked.trial,
   }
   const disk: DiskPort = {
@@ -43,7 +46,7 @@ async function found(faked: Faked): Promise<{ findings: Finding[]; closed: numbe
     tryOut: () => trial,
     ...faked.disk,
   }
-  const findings = await Array.fromAsync(checkDisk(disk, { nowMs: NOW_MS, unfinished: [], ...faked.context }))
+  const findings = await collected(checkDisk(disk, { nowMs: NOW_MS, unfinished: [], ...faked.context }))
   return { findings, closed }
 }
 

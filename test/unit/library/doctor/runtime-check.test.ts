@@ -26,7 +26,9 @@ describe('runtime', () => {
   })
 
   test('an old Node', () => {
-    expect(judged({ nodeVersion: '24.6.9' })).toEqual([['problem', 'settings_invalid', expect.stringMatching('24.6.9')]])
+    expect(judged({ nodeVersion: '24.6.9' })).toEqual([
+      ['problem', 'settings_invalid', expect.stringMatching('24.6.9')],
+    ])
     expect(judged({ nodeVersion: '20.19.0' })[0]?.[0]).toBe('problem')
     expect(judged({ nodeVersion: '25.0.0' })).toEqual([])
   })
