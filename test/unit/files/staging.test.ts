@@ -3,7 +3,13 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkFreeSpace, freeBytes, freeEntries } from '../../../src/files/free-space.ts'
 import { nodeFileSystem } from '../../../src/files/file-system.ts'
-import { listStaging, openTarget, removeStaleStaging, setAsideStaging, stagingName } from '../../../src/files/staging.ts'
+import {
+  listStaging,
+  openTarget,
+  removeStaleStaging,
+  setAsideStaging,
+  stagingName,
+} from '../../../src/files/staging.ts'
 import { TreeWriter } from '../../../src/files/tree-writer.ts'
 import { makePlace, manifestOf, plant, planFor, TRANSFER_ID } from './tree-place.ts'
 
@@ -203,6 +209,7 @@ describe('staging that is there', () => {
 test('room for files, where the file system has a number for it', () => {
   const place = makePlace()
   expect(freeEntries(join(place, 'not', 'there'))).toBeGreaterThan(0)
-  const statfsSync = (() => ({ ...fs.statfsSync(place), files: 0, ffree: 0 })) as typeof nodeFileSystem.statfsSync
+  const statfs = (): unknown => Object.assign(fs.statfsSync(place), { files: 0, ffree: 0 })
+  const statfsSync = statfs as typeof nodeFileSystem.statfsSync
   expect(freeEntries(place, { ...nodeFileSystem, statfsSync })).toBeNull()
 })
