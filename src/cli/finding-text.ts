@@ -45,11 +45,11 @@ function adviceLines(line: string, at: number, width: number): string[] {
   return wrapped(line, width - mark.length).map((part, index) => `${index === 0 ? mark : '  '}${part}`)
 }
 
-/** Text in lines of at most so many characters; a longer word gets a line of its own. */
+/** Text in lines of at most so many characters; a longer word gets a line of its own, a number stays with its unit. */
 function wrapped(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of shown(text).split(' ')) {
+  for (const word of shown(text).split(/(?<!\d) | (?![A-Za-z])/)) {
     if (line !== '' && line.length + 1 + word.length > width) {
       lines.push(line)
       line = word

@@ -101,8 +101,11 @@ function placeNamed(
   return unguarded(listen)
 }
 
-/** IPv4 before IPv6, and one that this machine really has before one that only Tailscale speaks of. */
-function chooseAddress({ addresses, userspace }: TailnetState): string | null {
+/**
+ * The Tailscale address that is listened on where no place is named: IPv4 before IPv6, and one that this machine really
+ * has before one that only Tailscale speaks of; `null` where it has none.
+ */
+export function chooseAddress({ addresses, userspace }: TailnetState): string | null {
   const inOrder = [...addresses].sort((a, b) => isIP(a) - isIP(b))
   return inOrder.find(isOnInterface) ?? (userspace ? (inOrder[0] ?? null) : null)
 }
@@ -118,8 +121,12 @@ function unguarded(host: string): ListenPlace {
 async function guarded(address: string, home: TailnetState, allowed: AllowedPeers): Promise<ListenPlace> {
   const { TailnetGate } = await import('../guard/tailnet-gate.ts')
   const gate = new TailnetGate({ home, address, allowed, nowMs: () => systemClock.nowMs() })
-  const host = home.userspace && !isOnInterface(address) ? USERSPACE_HOST : address
-  return { host, address, tailnet: { name: home.tailnet ?? 'this tailnet', gate } }
+  return { host: boundHost(address, home), address, tailnet: { name: home.tailnet ?? 'this tailnet', gate } }
+}
+
+/** What is bound so that the tailnet reaches an address of this machine. */
+export function boundHost(address: string, { userspace }: TailnetState): string {
+  return userspace && !isOnInterface(address) ? USERSPACE_HOST : address
 }
 
 /** @throws SealiftError `address_unavailable` */

@@ -14,6 +14,7 @@ import { readTailnet, type TailnetState } from '../../guard/tailscale.ts'
 import { inspectLedger } from '../../ledger/inspection.ts'
 import { ledgerPath } from '../../ledger/location.ts'
 import { SealiftError, toSealiftError } from '../../protocol/errors.ts'
+import { boundHost } from '../listen-address.ts'
 import { judgeAddresses, readAddresses } from './address-check.ts'
 import { judgeClock, readClock } from './clock-check.ts'
 import { checkDisk } from './disk-check.ts'
@@ -23,7 +24,7 @@ import { outputDisk } from './output-disk.ts'
 import { judgePort, tryPort } from './port-check.ts'
 import { judgeProcessor, measureProcessor } from './processor-check.ts'
 import { judgeRuntime, readRuntime } from './runtime-check.ts'
-import { judgeTailnet } from './tailscale-check.ts'
+import { judgeTailnet, tailnetFacts } from './tailscale-check.ts'
 import { judgeTerminal, readTerminal } from './terminal-check.ts'
 
 /** How long a disk or Tailscale may take to answer. */
@@ -105,7 +106,7 @@ async function* processor(_examination: Examination, signal: AbortSignal): Findi
 }
 
 async function* tailscale(examination: Examination): Findings {
-  yield* judgeTailnet(await examination.tailnet())
+  yield* judgeTailnet(tailnetFacts(await examination.tailnet()))
 }
 
 async function* address(): Findings {
@@ -114,12 +115,11 @@ async function* address(): Findings {
 
 async function* port(examination: Examination, signal: AbortSignal): Findings {
   const [tailnet, { found }] = await Promise.all([examination.tailnet(), examination.ledger()])
-  const lan = readAddresses().lan?.address ?? LOOPBACK
-  // Without an interface of its own Tailscale hands over what comes in on loopback.
-  const own = tailnet.userspace ? [] : tailnet.addresses
+  const { address: own } = tailnetFacts(tailnet)
+  const places = [own === null ? LOOPBACK : boundHost(own, tailnet), readAddresses().lan?.address ?? LOOPBACK, LOOPBACK]
   const running = found instanceof SealiftError ? [] : found.running
   const senders = running.filter(({ role }) => role === 'sender').map(({ pid }) => pid)
-  yield* judgePort(await tryPort(examination.port, [...new Set([...own, lan, LOOPBACK])], senders, signal))
+  yield* judgePort(await tryPort(examination.port, [...new Set(places)], senders, signal))
 }
 
 async function* ledger(examination: Examination): Findings {

@@ -12,7 +12,7 @@ import type { StagingFound } from '../../files/staging.ts'
 import { type SealiftError, toSealiftError } from '../../protocol/errors.ts'
 import { STALE_STAGING_MS } from '../../protocol/limits.ts'
 import { judgeDiskClock } from './clock-check.ts'
-import { type Finding, finding, problem, problemOf } from './finding.ts'
+import { type Finding, finding, problem } from './finding.ts'
 
 /** What can be asked about the disk of a folder. */
 export interface DiskPort {
@@ -54,18 +54,19 @@ export async function* checkDisk(disk: DiskPort, context: DiskContext): AsyncGen
   try {
     disk.check()
   } catch (error) {
-    yield problemOf('disk', toSealiftError(error), NOTHING_SAVED, { folder })
+    yield trialFault(folder, toSealiftError(error))
     return
   }
   const mount = disk.mount()
   yield folderFinding(disk, mount)
-  yield* roomFindings(disk)
+  const room = roomFinding(disk)
+  yield room
   if (disk.exists) yield* stagingFindings(disk.staging(), folder, context)
   let trial: DiskTrial
   try {
     trial = disk.tryOut()
   } catch (error) {
-    yield trialFault(folder, toSealiftError(error))
+    yield* trialFaults(folder, error, room)
     return
   }
   try {
@@ -75,14 +76,21 @@ export async function* checkDisk(disk: DiskPort, context: DiskContext): AsyncGen
     const sampleBytes = disk.freeBytes() / 4
     if (sampleBytes >= MIN_SAMPLE_BYTES) yield speedFinding(await trial.writeBytesPerSecond(sampleBytes), mount)
   } catch (error) {
-    yield trialFault(folder, toSealiftError(error))
+    yield* trialFaults(folder, error, room)
   } finally {
     trial.close()
   }
 }
 
+/** That a full disk is full need not be said twice. */
+function trialFaults(folder: string, thrown: unknown, room: Finding): Finding[] {
+  const error = toSealiftError(thrown)
+  return room.code === error.code ? [] : [trialFault(folder, error)]
+}
+
 function trialFault(folder: string, error: SealiftError): Finding {
-  return problemOf('disk', error, NOTHING_SAVED, { folder })
+  const advice = error.hint ?? 'choose another folder with -o'
+  return problem('disk', error.code, error.message, NOTHING_SAVED, { advice, details: { folder } })
 }
 
 function folderFinding({ folder, exists }: DiskPort, mount: Mount | null): Finding {
@@ -107,23 +115,23 @@ function folderFinding({ folder, exists }: DiskPort, mount: Mount | null): Findi
   })
 }
 
-function* roomFindings(disk: DiskPort): Generator<Finding> {
+function roomFinding(disk: DiskPort): Finding {
   const bytes = disk.freeBytes()
   const entries = disk.freeEntries()
   const details = { freeBytes: bytes, freeEntries: entries }
   const what = `${formatSize(bytes)} free${entries === null ? '' : `, room for ${formatCount(entries)} files`}`
   const advice = `free some space, or choose another folder with -o`
   if (bytes < HEADROOM_BYTES || entries === 0)
-    yield problem('disk', 'disk_full', what, 'The disk is full: nothing can be received into this folder.', {
+    return problem('disk', 'disk_full', `the disk is full: ${what}`, NOTHING_SAVED, {
       advice,
       details,
     })
-  else if (bytes < LITTLE_BYTES || (entries ?? FEW_ENTRIES) < FEW_ENTRIES)
-    yield finding('disk', 'warning', what, 'Little: a transfer that does not fit is refused before it begins.', {
+  if (bytes < LITTLE_BYTES || (entries ?? FEW_ENTRIES) < FEW_ENTRIES)
+    return finding('disk', 'warning', what, 'Little: a transfer that does not fit is refused before it begins.', {
       advice,
       details,
     })
-  else yield finding('disk', 'ok', what, 'A transfer that does not fit is refused before it begins.', { details })
+  return finding('disk', 'ok', what, 'A transfer that does not fit is refused before it begins.', { details })
 }
 
 function* stagingFindings(

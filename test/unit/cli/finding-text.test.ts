@@ -40,6 +40,11 @@ describe('a finding', () => {
     for (const line of lines) expect(line.length <= 40 || line === command || /^ *\S+$/.test(line)).toBe(true)
   })
 
+  test('a number is not parted from its unit', () => {
+    const speed = finding('processor', 'ok', 'AES-256-GCM, SHA-256 1.5 GiB/s', 'In 10 s.')
+    expect(findingLines(speed, 40, plain)[1]).toBe('          1.5 GiB/s')
+  })
+
   test('on a terminal narrower or wider than anyone reads', () => {
     expect(findingLines(FOUND, 3, plain)).toEqual(findingLines(FOUND, 40, plain))
     expect(findingLines(FOUND, 500, plain)).toEqual(findingLines(FOUND, 100, plain))

@@ -75,7 +75,7 @@ describe('a disk', () => {
 
   test.each(['target_not_folder', 'target_read_only'] as const)('that is refused: %s', async (code) => {
     expect((await found({ disk: { check: throws(code) } })).findings).toMatchObject([
-      { status: 'problem', code, what: 'no', details: { folder: '/data' } },
+      { status: 'problem', code, what: 'no', advice: 'do this', details: { folder: '/data' } },
     ])
   })
 
@@ -88,7 +88,8 @@ describe('a disk', () => {
   test('that is full, or nearly', async () => {
     const full = [{ status: 'problem', code: 'disk_full' }]
     expect(await faults({ disk: { freeBytes: () => 1 << 20 } })).toMatchObject(full)
-    expect(await faults({ disk: { freeEntries: () => 0 } })).toMatchObject(full)
+    expect(await faults({ disk: { freeEntries: () => 0, tryOut: throws('disk_full') } })).toMatchObject(full)
+    expect(await faults({ disk: { freeBytes: () => 1 << 20, tryOut: throws('target_read_only') } })).toHaveLength(2)
     expect(await faults({ disk: { freeBytes: () => GIB / 2 } })).toMatchObject([{ status: 'warning' }])
     expect(await faults({ disk: { freeEntries: () => 500 } })).toMatchObject([{ status: 'warning' }])
     expect(await faults({ disk: { freeEntries: () => null } })).toEqual([])

@@ -9,7 +9,7 @@ import type { TailnetState } from '../../../../src/guard/tailscale.ts'
 import { judgeAddresses, readAddresses } from '../../../../src/library/doctor/address-check.ts'
 import { judgePort, type PortFacts, tryPort } from '../../../../src/library/doctor/port-check.ts'
 import { findPortHolder } from '../../../../src/library/doctor/port-holder.ts'
-import { judgeTailnet } from '../../../../src/library/doctor/tailscale-check.ts'
+import { judgeTailnet, tailnetFacts } from '../../../../src/library/doctor/tailscale-check.ts'
 import { SealiftError } from '../../../../src/protocol/errors.ts'
 
 const signal = new AbortController().signal
@@ -28,22 +28,29 @@ describe('Tailscale', () => {
     advice: null,
   }
 
+  const judged = (over: Partial<TailnetState>, address: string | null = '100.64.0.1') =>
+    judgeTailnet({ found: { ...RUNNING, ...over }, address })
+
   test('running', () => {
-    expect(judgeTailnet(RUNNING)).toMatchObject([
-      { status: 'ok', what: '100.64.0.1, fd7a:115c:a1e0::1 in example.com, user-1@example.com', advice: null },
+    expect(judged({})).toMatchObject([
+      {
+        status: 'ok',
+        what: '100.64.0.1, fd7a:115c:a1e0::1 in example.com, user-1@example.com',
+        meaning: expect.stringMatching('listens on 100.64.0.1;'),
+        advice: null,
+      },
     ])
-    const tagged = judgeTailnet({ ...RUNNING, self: { host: 'alpha', user: null } })
-    expect(tagged[0]?.what).toMatch(/a tagged machine$/)
+    expect(judged({ self: { host: 'alpha', user: null } })[0]?.what).toMatch(/a machine with tags$/)
   })
 
   test('running without a network interface', () => {
-    expect(judgeTailnet({ ...RUNNING, userspace: true })).toMatchObject([
-      { status: 'note', meaning: expect.stringMatching('nothing can be received'), advice: expect.any(String) },
+    expect(judged({ userspace: true })).toMatchObject([
+      { status: 'note', meaning: expect.stringMatching('Nothing can be received'), advice: expect.any(String) },
     ])
   })
 
   test('what Tailscale complains of is said too', () => {
-    const findings = judgeTailnet({ ...RUNNING, health: ['no DERP relay', 'no DNS'] })
+    const findings = judged({ health: ['no DERP relay', 'no DNS'] })
     expect(findings.map(({ status, what }) => [status, what]).slice(1)).toEqual([
       ['warning', 'no DERP relay'],
       ['warning', 'no DNS'],
@@ -52,14 +59,19 @@ describe('Tailscale', () => {
 
   test.each(['no-daemon', 'stopped', 'logged-out', 'unapproved', 'starting', 'unreachable'] as const)('%s', (state) => {
     const detail = 'it is so'
-    expect(judgeTailnet({ ...RUNNING, state, addresses: [], detail, advice: 'sudo tailscale up' })).toMatchObject([
+    expect(judged({ state, addresses: [], detail, advice: 'sudo tailscale up' }, null)).toMatchObject([
       { status: 'warning', what: detail, meaning: expect.stringMatching('--lan'), advice: 'sudo tailscale up' },
     ])
   })
 
-  test('not installed is no fault, running without an address is', () => {
-    expect(judgeTailnet({ ...RUNNING, state: 'absent', addresses: [] })[0]?.status).toBe('note')
-    expect(judgeTailnet({ ...RUNNING, addresses: [] })[0]?.status).toBe('warning')
+  test('not installed is no fault, running without an address that can be used is', () => {
+    expect(judged({ state: 'absent', addresses: [] }, null)[0]?.status).toBe('note')
+    expect(judged({ addresses: [] }, null)[0]?.status).toBe('warning')
+    expect(judged({}, null)).toMatchObject([{ status: 'warning', advice: expect.stringMatching('container') }])
+    // An address that no interface has, which only Tailscale speaks of.
+    expect(tailnetFacts(RUNNING).address).toBeNull()
+    expect(tailnetFacts({ ...RUNNING, userspace: true }).address).toBe('100.64.0.1')
+    expect(tailnetFacts({ ...RUNNING, state: 'stopped', userspace: true }).address).toBeNull()
   })
 })
 
