@@ -42,3 +42,4 @@ export type {
   TransferEvent,
   WarningEvent,
 } from './transfer/events.ts'
+export type { Waiting, WaitReason } from './transfer/waiting.ts'

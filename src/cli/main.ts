@@ -10,6 +10,8 @@ import { flushEvents, Output } from './output.ts'
 import { stopOnSignals } from './signals.ts'
 
 async function main(args: readonly string[]): Promise<number> {
+  // A reader that went away (`| head`) is no reason to die with a stack trace.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const json = args.includes('--json')
   const signals = stopOnSignals()
   try {

@@ -1,12 +1,13 @@
 /**
  * Where words go: everything human to stderr, `--json` events to stdout and nothing else there.
  *
- * Owns escaping of what came from elsewhere, colour, and the form of an error. The only place that writes to a terminal
- * besides the progress line.
+ * Owns escaping of what came from elsewhere, colour, wrapping, and the form of an error. The only place that writes to a
+ * terminal besides the progress line and the prompts.
  */
 
 import { ERROR_TABLE, type SealiftError } from '../protocol/errors.ts'
-import { escapeForDisplay } from '../protocol/names.ts'
+import { escapeControls, escapeForDisplay } from '../protocol/names.ts'
+import { wrapWords } from './columns.ts'
 import { DEFAULT_HINTS } from './hints.ts'
 
 export interface OutputOptions {
@@ -24,6 +25,8 @@ export class Output {
   readonly showsProgress: boolean
   /** Whether a person can be asked something. */
   readonly canAsk: boolean
+  /** Whether the cursor may be moved. */
+  readonly #isTerminal: boolean
   readonly #colour: boolean
 
   constructor(options: OutputOptions) {
@@ -31,18 +34,18 @@ export class Output {
     this.json = options.json === true
     this.quiet = options.quiet === true || this.json
     this.verbose = options.verbose === true
-    const dumb = env['TERM'] === 'dumb'
-    this.showsProgress = stderr.isTTY && !dumb && !this.quiet && options.progress !== false
+    this.#isTerminal = stderr.isTTY && !isDumb(env)
+    this.showsProgress = this.#isTerminal && !this.quiet && options.progress !== false
     this.canAsk = stdin.isTTY && stderr.isTTY && !this.json
-    this.#colour = stderr.isTTY && !dumb && (env['NO_COLOR'] ?? '') === ''
-    // A reader that went away (`| head`) is no reason to die with a stack trace.
-    process.stdout.on('error', () => undefined)
-    stderr.on('error', () => undefined)
+    this.#colour = this.#isTerminal && (env['NO_COLOR'] ?? '') === ''
   }
 
-  /** A line for people; silent with `--json` and `-q`. Text from elsewhere must come through {@link shown}. */
+  /**
+   * A line for people; silent with `--json` and `-q`. Text from elsewhere must come through {@link shown}. On a terminal
+   * it is wrapped between words, except where it begins with a space: so a line to be copied stays in one piece.
+   */
   say(line = ''): void {
-    if (!this.quiet) process.stderr.write(`${line}\n`)
+    if (!this.quiet) process.stderr.write(`${wrapped(line)}\n`)
   }
 
   /** A line for people who asked for more. */
@@ -52,7 +55,9 @@ export class Output {
 
   /** A warning: said with `--json` too, but not with `-q`. */
   warn(message: string): void {
-    if (!this.quiet || this.json) process.stderr.write(`${this.#paint('33', 'warning:')} ${message}\n`)
+    if (this.quiet && !this.json) return
+    const text = wrapped(`warning: ${escapeControls(message)}`)
+    process.stderr.write(`${text.replace('warning:', this.#paint('33', 'warning:'))}\n`)
   }
 
   /** One event as one line of JSON on stdout. */
@@ -62,7 +67,7 @@ export class Output {
 
   /** One line, then hints; with `--json` the same as an event too. */
   error(error: SealiftError): void {
-    const message = shown(error.message)
+    const message = escapeControls(error.message)
     const { code, exitCode, retryable, transferId } = error
     const hint = error.hint ?? DEFAULT_HINTS[code]
     this.event({
@@ -74,9 +79,10 @@ export class Output {
       retryable,
       ...(transferId === undefined ? {} : { transferId }),
     })
-    const name = ERROR_TABLE[code].exit >= 130 ? '' : `${this.#paint('31', 'error:')} `
-    const hints = hint.split('\n').map((line) => `hint: ${shown(line)}\n`)
-    process.stderr.write(`${name}${message}\n${hints.join('')}`)
+    const isStop = ERROR_TABLE[code].exit >= 130
+    const line = wrapped(isStop ? message : `error: ${message}`)
+    const hints = hint.split('\n').map((text) => `${wrapped(`hint: ${escapeControls(text)}`)}\n`)
+    process.stderr.write(`${isStop ? line : line.replace('error:', this.#paint('31', 'error:'))}\n${hints.join('')}`)
   }
 
   strong(text: string): string {
@@ -86,6 +92,16 @@ export class Output {
   #paint(sgr: string, text: string): string {
     return this.#colour ? `\u001b[${sgr}m${text}\u001b[0m` : text
   }
+}
+
+/** Whether the terminal does nothing but text. One that says nothing of itself is taken so, but on Windows none does. */
+function isDumb({ TERM }: NodeJS.ProcessEnv): boolean {
+  return TERM === 'dumb' || ((TERM ?? '') === '' && process.platform !== 'win32')
+}
+
+function wrapped(line: string): string {
+  const { isTTY, columns } = process.stderr
+  return isTTY ? wrapWords(line, columns) : line
 }
 
 let waiting = ''

@@ -1,63 +1,164 @@
-/** The progress line on a terminal: bytes, files, speed, time left, and what it waits for. */
+/**
+ * The progress line on a terminal: what it says is the business of `progress-layout.ts`.
+ *
+ * Owns its place. Between two drawings the cursor stands at the line's first column: where a terminal that was made
+ * narrower breaks the line in two, the cursor goes with its beginning, and drawing from there leaves nothing torn behind.
+ */
 
 import cliProgress from 'cli-progress'
-import { formatCount, formatFiles, formatSize } from '../config/sizes.ts'
 import type { ProgressEvent } from '../transfer/events.ts'
+import type { Waiting } from '../transfer/waiting.ts'
+import { layoutLine, type LineState } from './progress-layout.ts'
 
-const FORMAT = '{bar} {percent}  {bytes}  {files}  {speed}  {left}'
+/** How much of the newest rate counts, a second. */
+const SMOOTHING_SECONDS = 4
+/** Before that, a rate says little about how long it will take. */
+const LEAST_SECONDS = 1
+const LONGEST_SECONDS = 1000 * 24 * 3600
+/** A rate of so much of the limit is the limit's doing; the rest is what seals and frames cost. */
+const LIMITED_SHARE = 0.85
+/** How often it is looked whether there is something to say now. */
+const LOOK_INTERVAL_MS = 200
+
+/** What the bar of cli-progress draws on, which it takes as an option but does not declare. */
+interface LineTerminal {
+  isTTY(): boolean
+  getWidth(): number
+  cursorSave(): void
+  cursorRestore(): void
+  cursorTo(): void
+  cursor(isShown: boolean): void
+  lineWrapping(): void
+  write(text: string): void
+  clearRight(): void
+  clearLine(): void
+}
+
+export interface ProgressLineOptions {
+  readonly stream: NodeJS.WriteStream
+  readonly waiting: () => Waiting | null
+  /** Bytes a second that `--bwlimit` allows. */
+  readonly limit: number | undefined
+}
 
 export class ProgressLine {
-  readonly #bar = new cliProgress.SingleBar({
-    format: FORMAT,
-    stream: process.stderr,
-    hideCursor: true,
-    clearOnComplete: true,
-    barsize: 24,
-    barCompleteChar: '█',
-    barIncompleteChar: '░',
-    fps: 10,
-    linewrap: false,
-    gracefulExit: false,
-  })
-  #started = false
+  readonly #options: ProgressLineOptions
+  readonly #bar: cliProgress.SingleBar
+  readonly #timer: NodeJS.Timeout
+  role: LineState['role'] = 'receiver'
+  #progress: ProgressEvent | null = null
+  #startedMs = 0
+  #smoothed: { rate: number; atMs: number } | null = null
+  readonly #resized = (): void => {
+    this.clear()
+    this.draw()
+  }
+  readonly #exited = (): void => this.clear()
+  /** Ctrl-Z: the shell gets its line and its cursor. */
+  readonly #suspended = (): void => {
+    this.clear()
+    process.kill(process.pid, 'SIGSTOP')
+    this.draw()
+  }
+
+  constructor(options: ProgressLineOptions) {
+    this.#options = options
+    const settings: cliProgress.Options & { readonly terminal: LineTerminal } = {
+      terminal: lineTerminal(options.stream),
+      format: (_, { maxWidth }) => this.#text(maxWidth),
+      hideCursor: true,
+      clearOnComplete: true,
+      gracefulExit: false,
+      fps: 10,
+    }
+    this.#bar = new cliProgress.SingleBar(settings)
+    this.#timer = setInterval(() => this.draw(), LOOK_INTERVAL_MS)
+  }
 
   update(event: ProgressEvent): void {
-    const { bytesDone, bytesTotal, filesDone, filesTotal, bytesPerSecond } = event
-    const fields = {
-      percent:
-        bytesTotal === null
-          ? ''
-          : `${String(bytesTotal === 0 ? 100 : Math.floor((bytesDone / bytesTotal) * 100)).padStart(3)}%`,
-      bytes: bytesTotal === null ? formatSize(bytesDone) : `${formatSize(bytesDone)} of ${formatSize(bytesTotal)}`,
-      files: filesTotal === null ? '' : `${formatCount(filesDone)}/${formatFiles(filesTotal)}`,
-      speed: `${formatSize(bytesPerSecond)}/s`,
-      left: timeLeft(event),
-    }
-    if (!this.#started) {
-      this.#started = true
-      this.#bar.start(bytesTotal ?? 1, bytesDone, fields)
-    } else this.#bar.update(bytesDone, fields)
+    const nowMs = performance.now()
+    if (this.#progress === null) this.#startedMs = nowMs
+    this.#progress = event
+    this.#smooth(event.bytesPerSecond, nowMs)
+    this.draw()
   }
 
-  /** Takes the line away, so that other lines can be written. */
+  /** Draws it where there is something to say, and takes it away where there is not. From then on it keeps itself up to date. */
+  draw(): void {
+    const { stream } = this.#options
+    if (this.#text(stream.columns) === '') this.clear()
+    else if (!this.#bar.isActive) this.#start(stream)
+  }
+
+  #start(stream: NodeJS.WriteStream): void {
+    stream.on('resize', this.#resized)
+    // The second Ctrl-C ends the process in the middle.
+    process.once('exit', this.#exited)
+    if (process.platform !== 'win32') process.on('SIGTSTP', this.#suspended)
+    this.#bar.start(1, 0)
+  }
+
+  /** Takes it away for good. */
+  close(): void {
+    clearInterval(this.#timer)
+    this.clear()
+  }
+
+  /** Takes the line away, so that other lines can be written. It comes back where there is something to say. */
   clear(): void {
-    if (!this.#started) return
+    if (!this.#bar.isActive) return
     this.#bar.stop()
-    this.#started = false
+    this.#options.stream.off('resize', this.#resized)
+    process.off('exit', this.#exited)
+    process.off('SIGTSTP', this.#suspended)
+  }
+
+  #smooth(rate: number, nowMs: number): void {
+    if (nowMs - this.#startedMs < LEAST_SECONDS * 1000) return
+    const before = this.#smoothed
+    const weight = before === null ? 1 : 1 - Math.exp((before.atMs - nowMs) / 1000 / SMOOTHING_SECONDS)
+    this.#smoothed = { rate: before === null ? rate : before.rate + (rate - before.rate) * weight, atMs: nowMs }
+  }
+
+  #text(columns: number): string {
+    const progress = this.#progress
+    const { limit, waiting } = this.#options
+    const elapsedSeconds = progress === null ? 0 : (performance.now() - this.#startedMs) / 1000
+    return layoutLine(
+      {
+        role: this.role,
+        progress,
+        waiting: waiting(),
+        secondsLeft: progress === null ? null : this.#secondsLeft(progress),
+        elapsedSeconds,
+        isLimited: limit !== undefined && progress !== null && progress.bytesPerSecond >= limit * LIMITED_SHARE,
+      },
+      columns,
+    )
+  }
+
+  #secondsLeft({ bytesDone, bytesTotal }: ProgressEvent): number | null {
+    const rate = this.#smoothed?.rate ?? 0
+    if (bytesTotal === null || rate <= 0) return null
+    const seconds = (bytesTotal - bytesDone) / rate
+    return seconds > LONGEST_SECONDS ? null : seconds
   }
 }
 
-function timeLeft({ bytesDone, bytesTotal, bytesPerSecond }: ProgressEvent): string {
-  if (bytesTotal === null) return ''
-  if (bytesDone >= bytesTotal) return 'finishing'
-  if (bytesPerSecond === 0) return 'waiting'
-  return `${formatDuration((bytesTotal - bytesDone) / bytesPerSecond)} left`
-}
-
-/** `42 s`, `3 min 5 s`, `2 h 10 min`. */
-function formatDuration(seconds: number): string {
-  const whole = Math.max(1, Math.round(seconds))
-  if (whole < 60) return `${String(whole)} s`
-  if (whole < 3600) return `${String(Math.floor(whole / 60))} min ${String(whole % 60)} s`
-  return `${String(Math.floor(whole / 3600))} h ${String(Math.floor((whole % 3600) / 60))} min`
+function lineTerminal(stream: NodeJS.WriteStream): LineTerminal {
+  const nothing = (): void => undefined
+  return {
+    isTTY: () => true,
+    getWidth: () => stream.columns,
+    // A place that was saved is another one once the screen has scrolled or was made narrower.
+    cursorSave: nothing,
+    cursorRestore: nothing,
+    cursorTo: nothing,
+    clearRight: nothing,
+    // The line never fills its last column.
+    lineWrapping: nothing,
+    cursor: (isShown) => stream.write(isShown ? '\u001b[?25h' : '\u001b[?25l'),
+    write: (text) => stream.write(`\r${text}\u001b[J\r`),
+    clearLine: () => stream.write('\r\u001b[J'),
+  }
 }

@@ -3,7 +3,7 @@
 import { formatAddress } from '../config/address.ts'
 import { formatCount, formatFiles, formatSize } from '../config/sizes.ts'
 import type { Transfer, TransferResult } from '../library/transfer.ts'
-import type { ListeningEvent, TransferEvent } from '../transfer/events.ts'
+import type { ListeningEvent, TransferEvent, WarningEvent } from '../transfer/events.ts'
 import { type Output, shown } from './output.ts'
 import type { ProgressLine } from './progress-line.ts'
 
@@ -12,24 +12,35 @@ const MAX_WARNINGS_SHOWN = 20
 
 export class TransferView {
   readonly #output: Output
+  readonly #limit: number | undefined
   #line: ProgressLine | null = null
   #warnings = 0
+  #lastWarning = ''
 
-  constructor(output: Output) {
+  /** @param limit bytes a second that `--bwlimit` allows */
+  constructor(output: Output, limit?: number) {
     this.#output = output
+    this.#limit = limit
   }
 
   /** Shows all events and waits for the end. @throws SealiftError of the transfer */
   async follow(transfer: Transfer): Promise<TransferResult> {
     if (this.#output.showsProgress) {
       const { ProgressLine } = await import('./progress-line.ts')
-      this.#line = new ProgressLine()
+      this.#line = new ProgressLine({
+        stream: process.stderr,
+        waiting: () => transfer.waiting,
+        limit: this.#limit,
+      })
     }
     try {
-      for await (const event of transfer) this.#show(event)
+      for await (const event of transfer) {
+        this.#show(event)
+        this.#line?.draw()
+      }
       return await transfer.done
     } finally {
-      this.clear()
+      this.#line?.close()
       if (this.#warnings > MAX_WARNINGS_SHOWN)
         this.#output.warn(`and ${formatCount(this.#warnings - MAX_WARNINGS_SHOWN)} more`)
     }
@@ -68,16 +79,24 @@ export class TransferView {
         )
         break
       case 'warning':
-        this.#warnings++
-        if (this.#warnings <= MAX_WARNINGS_SHOWN || ['auth_failed', 'peer_refused'].includes(event.code))
-          output.warn(event.message)
+        this.#warn(event)
         break
       case 'done':
         break
     }
   }
 
+  #warn({ code, message }: WarningEvent): void {
+    const isAtDoor = ['auth_failed', 'peer_refused'].includes(code)
+    // To connect once more fails for the same reason again and again; who comes to the door is said each time.
+    if (message === this.#lastWarning && !isAtDoor) return
+    this.#lastWarning = message
+    this.#warnings++
+    if (this.#warnings <= MAX_WARNINGS_SHOWN || isAtDoor) this.#output.warn(message)
+  }
+
   #listening(event: ListeningEvent): void {
+    if (this.#line !== null) this.#line.role = 'sender'
     const { address, port, token, tailnet, files, bytes } = event
     const output = this.#output
     if (output.quiet) return

@@ -27,6 +27,7 @@ import { type ReceiverOutcome, ReceiverSession } from '../transfer/receiver-sess
 import type { OfferToDecide } from '../transfer/offer-decision.ts'
 import { DirectReception, type StartedTransfer } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
+import type { Waiting } from '../transfer/waiting.ts'
 import type { ReceiveOptions } from './options.ts'
 import { identifyPeer } from './peer-identity.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
@@ -63,11 +64,13 @@ export function receiveFiles(connect: string, options: ReceiveOptions = {}): Tra
 
 /** @internal The work of {@link receiveFiles}, for a handle that is made elsewhere. */
 export function runReceive(connect: string, options: ReceiveOptions): Run {
-  return async (emit, signal) => {
+  return async (emit, signal, watch) => {
     const address = parseConnectAddress(connect)
     const ledger = await openUserLedger(options.ledgerPath)
     try {
-      return await new DirectReceive(address, options, emit, signal, ledger).run()
+      const receive = new DirectReceive(address, options, emit, signal, ledger)
+      watch(() => receive.waiting)
+      return await receive.run()
     } finally {
       await ledger.close()
     }
@@ -86,6 +89,8 @@ class DirectReceive {
   #progress: Progress | null = null
   #conversation: ReceiverSession | null = null
   #identity: Promise<string | null> = Promise.resolve(null)
+  /** Dialling, or about to: since when, and when it is tried again. */
+  #away: { reason: 'connecting' | 'retry'; sinceMs: number; untilMs: number | null } | null = null
   #wireBytes = 0
   #failed = 0
   /** When patience began: at the last progress, or at the end of a session, whichever was later. */
@@ -123,6 +128,14 @@ class DirectReceive {
       onSize: (sizeBytes) => this.#progress?.setTotal(sizeBytes),
       onFault: (error) => this.#conversation?.fault(error),
     })
+  }
+
+  /** What it waits for; `null` while something happens. */
+  get waiting(): Waiting | null {
+    if (this.#away === null) return this.#conversation?.waiting ?? null
+    const { reason, sinceMs, untilMs } = this.#away
+    const nowMs = systemClock.nowMs()
+    return { reason, forMs: nowMs - sinceMs, remainingMs: untilMs === null ? null : Math.max(0, untilMs - nowMs) }
   }
 
   async run(): Promise<TransferResult> {
@@ -213,7 +226,9 @@ class DirectReceive {
     for (;;) {
       this.#signal.throwIfAborted()
       try {
+        this.#away = { reason: 'connecting', sinceMs: systemClock.nowMs(), untilMs: null }
         const dialled = await dialer.connect(this.#signal)
+        this.#away = null
         hadSession = true
         const outcome = await this.#session(dialled)
         if (outcome.kind === 'done') break
@@ -230,7 +245,10 @@ class DirectReceive {
       const patienceMs = this.#reception.finished === null ? RECONNECT_TIMEOUT_MS : TELL_TIMEOUT_MS
       if (!error.retryable || systemClock.nowMs() - this.#patientSinceMs > patienceMs) break
       this.#emit({ event: 'warning', code: error.code, message: `${error.message}; connecting again` })
-      await delay(systemClock, backOffMs * (0.5 + Math.random()), this.#signal)
+      const waitMs = backOffMs * (0.5 + Math.random())
+      const nowMs = systemClock.nowMs()
+      this.#away = { reason: 'retry', sinceMs: nowMs, untilMs: nowMs + waitMs }
+      await delay(systemClock, waitMs, this.#signal)
       backOffMs = Math.min(backOffMs * 2, LONGEST_BACK_OFF_MS)
     }
     // Once all is saved, it does not matter that the sender may not know: it can ask again.

@@ -40,10 +40,10 @@ export interface ResumeOptions extends Omit<SendOptions, Remembered>, Omit<Recei
  * ```
  */
 export function resumeTransfer(id: string, options: ResumeOptions = {}): Transfer {
-  return startTransfer(options.signal, async (emit, signal) => {
+  return startTransfer(options.signal, async (emit, signal, watch) => {
     const row = await readUnfinished(id, options.ledgerPath)
     const run = row.role === 'sender' ? sendAgain(row, options) : receiveAgain(row, options)
-    return run(emit, signal)
+    return run(emit, signal, watch)
   })
 }
 

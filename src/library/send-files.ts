@@ -13,7 +13,7 @@ import { findListenPlace, type ListenPlace } from './listen-address.ts'
 import type { SendOptions } from './options.ts'
 import { type Replaced, SenderRun } from './sender-run.ts'
 import { compressSetting, excludedEvents, walkToSend, walkWarnings } from './source-walk.ts'
-import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
+import { type Emit, type Run, startTransfer, type Transfer, type TransferResult, type Watch } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 /**
@@ -35,7 +35,7 @@ export function sendFiles(paths: string | readonly string[], options: SendOption
 
 /** @internal The work of {@link sendFiles}, for a handle that is made elsewhere. */
 export function runSend(paths: readonly string[], options: SendOptions): Run {
-  return (emit, signal) => new DirectSend(paths, options, emit, signal).run()
+  return (emit, signal, watch) => new DirectSend(paths, options, emit, signal, watch).run()
 }
 
 class DirectSend {
@@ -43,12 +43,14 @@ class DirectSend {
   readonly #options: SendOptions
   readonly #emit: Emit
   readonly #signal: AbortSignal
+  readonly #watch: Watch
 
-  constructor(paths: readonly string[], options: SendOptions, emit: Emit, signal: AbortSignal) {
+  constructor(paths: readonly string[], options: SendOptions, emit: Emit, signal: AbortSignal, watch: Watch) {
     this.#paths = paths
     this.#options = options
     this.#emit = emit
     this.#signal = signal
+    this.#watch = watch
   }
 
   async run(): Promise<TransferResult> {
@@ -85,6 +87,7 @@ class DirectSend {
       replaces,
       compress: compressSetting(this.#options),
     })
+    this.#watch(() => run.waiting)
     try {
       return await run.run(place, this.#signal)
     } finally {

@@ -29,6 +29,7 @@ import { Progress } from '../transfer/progress.ts'
 import { Sender } from '../transfer/sender.ts'
 import { isRefusal } from '../transfer/sender-session.ts'
 import { noProbe } from '../transfer/stage.ts'
+import type { Waiting } from '../transfer/waiting.ts'
 import { DoorWarnings } from './door-warnings.ts'
 import type { ListenPlace } from './listen-address.ts'
 import type { SendOptions } from './options.ts'
@@ -65,6 +66,7 @@ export class SenderRun {
   readonly #progress: Progress
   readonly #files: number
   readonly #resumeKeys = new Map<string, Uint8Array>()
+  #sender: Sender | null = null
   #failed: number
   /** Why the last of the files that failed did. */
   #failure: SealiftError['code'] = 'partial'
@@ -95,6 +97,11 @@ export class SenderRun {
 
   get #isResumable(): boolean {
     return this.#context.content === 'files'
+  }
+
+  /** What it waits for; `null` while something happens, and before it listens. */
+  get waiting(): Waiting | null {
+    return this.#sender?.waiting ?? null
   }
 
   async run(place: ListenPlace, signal: AbortSignal): Promise<TransferResult> {
@@ -164,6 +171,7 @@ export class SenderRun {
         bytes: manifest.totalBytes,
       })
       const { allowUsers, allowTags } = this.#options
+      this.#sender = sender
       await ledger.transfers.update(key, { plan: { host: place.address, port: listener.port, allowUsers, allowTags } })
       void warnings.ofAbsent()
       probe('listening')

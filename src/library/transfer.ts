@@ -3,6 +3,7 @@
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { EventQueue } from '../transfer/event-queue.ts'
 import type { DoneEvent, TransferEvent } from '../transfer/events.ts'
+import type { Waiting } from '../transfer/waiting.ts'
 import type { StopSignal } from './stop-signal.ts'
 
 /** How a transfer ended well. */
@@ -24,25 +25,35 @@ export interface Transfer extends AsyncIterable<TransferEvent> {
   readonly signal: StopSignal
   /** Stops the transfer, as the signal that was passed in does: what is safe stays, the peer is told. Await {@link Transfer.done} to know when it has. */
   cancel(reason?: unknown): void
+  /** What it waits for just now, to show beside its progress; `null` while something happens. Of the moment: look again. */
+  readonly waiting: Waiting | null
 }
 
 /** @internal Says an event to whoever reads them. */
 export type Emit = (event: TransferEvent) => void
 
+/** @internal Takes what tells, whenever it is asked, what the transfer waits for. */
+export type Watch = (look: () => Waiting | null) => void
+
 /** @internal The work of a transfer: says `done` itself; is told to stop by the signal, whose reason becomes its error. */
-export type Run = (emit: Emit, signal: AbortSignal) => Promise<TransferResult>
+export type Run = (emit: Emit, signal: AbortSignal, watch: Watch) => Promise<TransferResult>
 
 /** @internal Runs a transfer behind a handle. */
 export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfer {
   const events = new EventQueue()
   const stop = new AbortController()
+  let findWaiting: () => Waiting | null = () => null
   const forward = (): void => stop.abort(stopReason(outer?.reason))
   if (outer?.aborted === true) forward()
   else outer?.addEventListener('abort', forward, { once: true })
 
   const work = async (): Promise<TransferResult> => {
     try {
-      return await run((event) => events.push(event), stop.signal)
+      return await run(
+        (event) => events.push(event),
+        stop.signal,
+        (look) => (findWaiting = look),
+      )
     } catch (error) {
       throw toSealiftError(error)
     } finally {
@@ -56,6 +67,9 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
     done,
     signal: stop.signal,
     cancel: (reason) => stop.abort(stopReason(reason)),
+    get waiting() {
+      return findWaiting()
+    },
     [Symbol.asyncIterator]: () => events[Symbol.asyncIterator](),
   }
 }

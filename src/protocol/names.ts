@@ -58,14 +58,21 @@ export function linkFault(target: string, depth: number): string | null {
   return climbs > depth ? 'a link out of its root' : null
 }
 
-/** Anything that came from elsewhere, made safe to show: control, direction and invisible characters as escapes. */
+/**
+ * Anything that came from elsewhere, made safe to show: control, direction and invisible characters as escapes. Two
+ * different texts never look the same.
+ */
 export function escapeForDisplay(text: string): string {
+  return escapeControls(text.replaceAll('\\', '\\\\'))
+}
+
+/** As {@link escapeForDisplay}, for sentences in which names may be escaped already: backslashes stay as they are. */
+export function escapeControls(text: string): string {
   return text.replace(UNSAFE_TO_SHOW, (found) => {
     const code = found.codePointAt(0) as number
-    if (found === '\\') return '\\\\'
     return code <= 0xff ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
   })
 }
 
 /** Controls, formats (direction, zero width), lone surrogates, separators of lines, and what shows as nothing. */
-const UNSAFE_TO_SHOW = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\\]/gu
+const UNSAFE_TO_SHOW = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu

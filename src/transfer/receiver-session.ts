@@ -25,6 +25,7 @@ import { releaseBuffer } from './buffers.ts'
 import type { Incoming, Teller } from './incoming.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
+import type { Waiting } from './waiting.ts'
 
 /** What takes the chunks of an accepted transfer. */
 export type IncomingFiles = Pick<Incoming, 'complete' | 'begin' | 'tell' | 'chunk' | 'digest' | 'end' | 'fail'>
@@ -97,6 +98,7 @@ export class ReceiverSession {
   #saidDone = false
   /** Whether the sender has said the size of content of unknown length in this session. */
   #saidEnd = false
+  #decides = false
 
   constructor(options: ReceiverSessionOptions) {
     this.#session = options.session
@@ -118,6 +120,13 @@ export class ReceiverSession {
     if (this.#saidDone && end.code === 0) return { kind: 'done' }
     const code = errorCodeFromWire(end.code) ?? 'peer_stopped'
     return { kind: 'broken', error: senderStopped(code) }
+  }
+
+  /** What this session waits for; `null` while something happens, and while this side's user is asked. */
+  get waiting(): Waiting | null {
+    const lull = this.#session.lull
+    if (this.#accepted !== null || lull === null) return lull
+    return this.#decides ? null : { ...lull, reason: 'offer' }
   }
 
   /** Ends the session for a reason of this side; the sender is told. */
@@ -194,6 +203,7 @@ export class ReceiverSession {
   /** Decides beside the session, which goes on with its keep-alive meanwhile (a person may take minutes). */
   #decide(offer: Offer, manifest: Manifest | null): void {
     this.#session.awaitWord(null)
+    this.#decides = true
     this.#accept(offer, manifest).catch((error: unknown) => this.#fault(toSealiftError(error)))
   }
 

@@ -22,6 +22,7 @@ import type { Announcer, Outgoing } from './outgoing.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
 import { StreamLane } from './stream-lane.ts'
+import { LULL_MS, type Waiting } from './waiting.ts'
 
 export interface SenderSessionOptions {
   readonly session: Session
@@ -77,6 +78,7 @@ export class SenderSession {
   #epoch = 0
   #safe = new RangeSet()
   #lane: StreamLane | null = null
+  #offeredMs: number | null = null
   #statedEntries = 0
   readonly #sentAgain = new Set<number>()
   #receiptsRead = 0
@@ -116,6 +118,17 @@ export class SenderSession {
       peerMessage(end.code === 0 ? 'peer_stopped' : code),
     )
     return { kind: FINAL_CODES.has(code) ? 'refused' : 'broken', error }
+  }
+
+  /** What this session waits for; `null` while something happens. */
+  get waiting(): Waiting | null {
+    const nowMs = this.#options.clock.nowMs()
+    if (this.#lane === null)
+      return this.#offeredMs === null ? null : { reason: 'answer', forMs: nowMs - this.#offeredMs, remainingMs: null }
+    const lull = this.#session.lull
+    if (lull === null || this.#lane.stalledMs >= LULL_MS) return lull
+    // Nothing is under way that could be acknowledged: it is the reading that takes so long.
+    return { ...lull, reason: 'disk' }
   }
 
   /** Ends the session with a reason that the peer is told. */
@@ -183,7 +196,7 @@ export class SenderSession {
     probe('offer')
     await this.#session.send({ type: 'offer', offer: { ...offer, manifestFollows: !known } })
     if (known) {
-      this.#session.awaitWord(LONGEST_QUIET_MS)
+      this.#awaitAnswer()
       return
     }
     // Pages go out while the next is made, one behind, because the last one must say that it is.
@@ -194,8 +207,13 @@ export class SenderSession {
       await this.#session.drained(MAX_QUEUED_PAGES_BYTES)
     }
     this.#sendSoon({ type: 'manifest', last: true, page })
-    this.#session.awaitWord(LONGEST_QUIET_MS)
+    this.#awaitAnswer()
     probe('manifest')
+  }
+
+  #awaitAnswer(): void {
+    this.#offeredMs = this.#options.clock.nowMs()
+    this.#session.awaitWord(LONGEST_QUIET_MS)
   }
 
   /** Sends without waiting: a failure ends the session, and that says it. */

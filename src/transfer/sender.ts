@@ -14,6 +14,7 @@ import type { Outgoing } from './outgoing.ts'
 import { SenderSession } from './sender-session.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
+import type { Waiting } from './waiting.ts'
 
 export interface SenderOptions {
   readonly outgoing: Outgoing
@@ -40,6 +41,7 @@ export class Sender {
   #wireBytes = 0
   #hadSession = false
   #cancelWait: () => void = () => undefined
+  #waitingSinceMs = 0
   #stopped: SealiftError | null = null
 
   constructor(options: SenderOptions) {
@@ -56,6 +58,15 @@ export class Sender {
   /** Bytes of all sessions so far, both directions. */
   get wireBytes(): number {
     return this.#wireBytes + (this.#current?.session.wireBytes ?? 0)
+  }
+
+  /** What the transfer waits for; `null` while something happens. */
+  get waiting(): Waiting | null {
+    if (this.#current !== null) return this.#current.conversation.waiting
+    if (this.#stopped !== null || this.#done !== null) return null
+    const { clock, waitMs } = this.#options
+    const forMs = clock.nowMs() - this.#waitingSinceMs
+    return { reason: this.#hadSession ? 'return' : 'receiver', forMs, remainingMs: Math.max(0, waitMs - forMs) }
   }
 
   /** Takes a confirmed session; an older one makes room for it. Never rejects. */
@@ -107,6 +118,7 @@ export class Sender {
   #wait(): void {
     const { clock, waitMs } = this.#options
     this.#cancelWait()
+    this.#waitingSinceMs = clock.nowMs()
     this.#cancelWait = clock.after(waitMs, () => {
       const minutes = formatWait(waitMs)
       const message = this.#hadSession

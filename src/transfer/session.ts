@@ -22,6 +22,7 @@ import { checkRecordLength, RecordOpener, RecordSealer } from '../protocol/recor
 import { keepFreedMemory, releaseBuffer } from './buffers.ts'
 import type { Clock } from './clock.ts'
 import type { Inbox, InboxReader } from './inbox.ts'
+import { LULL_MS, type Waiting } from './waiting.ts'
 
 /** How a session ended: the peer's final record, or what broke it. */
 export type SessionEnd =
@@ -68,6 +69,7 @@ export class Session implements InboxReader {
   readonly #resolveEnd: (end: SessionEnd) => void
   #handler: MessageHandler | null = null
   #busy = false
+  #busySinceMs = 0
   #over = false
   #closeSent = false
   #answering = false
@@ -118,6 +120,16 @@ export class Session implements InboxReader {
   /** Bytes given to the stream that have not left this process. */
   get queuedBytes(): number {
     return this.#queuedBytes
+  }
+
+  /** Why no message comes, where none has come for a while. A PING among the silence tells that the network is not why. */
+  get lull(): Waiting | null {
+    const now = this.#clock.nowMs()
+    const forMs = now - (this.#busy ? this.#busySinceMs : this.#lastWordMs)
+    if (forMs < LULL_MS) return null
+    if (this.#busy) return { reason: 'disk', forMs, remainingMs: null }
+    const isAlive = this.#lastReceivedMs > this.#lastWordMs && now - this.#lastReceivedMs < PING_INTERVAL_MS + LULL_MS
+    return { reason: isAlive ? 'peer' : 'network', forMs, remainingMs: null }
   }
 
   /** Delivers messages from now on. */
@@ -279,6 +291,7 @@ export class Session implements InboxReader {
   /** Holds the peer back until a message has been dealt with. */
   #hold(handled: Promise<void>): void {
     this.#busy = true
+    this.#busySinceMs = this.#clock.nowMs()
     handled.then(
       () => {
         this.#busy = false

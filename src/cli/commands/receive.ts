@@ -29,7 +29,7 @@ export async function receive(
   const bytesPerSecond = readRate(given.bwlimit)
   const where = address ?? (await askAddress(asks, signal))
   const token = parseConnectAddress(where).token ?? (await findToken(asks, signal))
-  const view = new TransferView(output)
+  const view = new TransferView(output, bytesPerSecond)
   const options: ReceiveOptions = {
     signal,
     fileEvents: output.json,

@@ -26,7 +26,8 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
       hint: 'sealift status lists them; sealift resume ID goes on with one',
     })
   const output = new Output(given)
-  const view = new TransferView(output)
+  const bytesPerSecond = readRate(given.bwlimit)
+  const view = new TransferView(output, bytesPerSecond)
   const transfer = resumeTransfer(wanted, {
     signal,
     fileEvents: output.json,
@@ -37,7 +38,7 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
     allowTags: given.allowTag,
     port: readPort(given.port),
     waitMs: readWait(given.wait),
-    bytesPerSecond: readRate(given.bwlimit),
+    bytesPerSecond,
     token: given.token ?? tokenOfEnvironment(),
     accept: (offer) => {
       view.clear()

@@ -61,7 +61,7 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     return
   }
   if (given.dryRun === true) await showPlan(paths, options, output)
-  else saySent(await new TransferView(output).follow(sendFiles(paths, options)), output)
+  else saySent(await new TransferView(output, options.bytesPerSecond).follow(sendFiles(paths, options)), output)
 }
 
 /** The last line of a sender. */
