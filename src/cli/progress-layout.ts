@@ -92,6 +92,7 @@ function linesWithTotal(state: LineState, bytesTotal: number, done: number, wait
     { fields: [percent, bytes, speed, left], hasBar: true },
     { fields: [percent, bytes, speed, left], hasBar: false },
     { fields: [percent, bytes, left], hasBar: false },
+    { fields: [percent, bytes, [duration, 0]], hasBar: false },
     { fields: [percent, left], hasBar: false },
     { fields: [percent, [duration, 0]], hasBar: false },
     { fields: [percent], hasBar: false },
