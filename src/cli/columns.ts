@@ -4,8 +4,8 @@
  * For text that is escaped already, so that nothing in it is invisible or moves the cursor. Knows no stream.
  */
 
-/** Colours take no room. */
-const COLOURS = /\u001b\[[\d;]*m/g
+import { stripVTControlCharacters } from 'node:util'
+
 const ASCII = /^[\x20-\x7e]*$/
 /** East Asian wide and fullwidth characters, and what shows as an emoji. */
 const WIDE =
@@ -16,7 +16,8 @@ const COMMAND = /sealift (?:send|receive|status|resume) [^\s,;]+/g
 
 /** Columns that a text takes; emoji of several parts count each of them, as many terminals show them so. */
 export function displayWidth(text: string): number {
-  const plain = text.replace(COLOURS, '')
+  // Colours take no room.
+  const plain = stripVTControlCharacters(text)
   if (ASCII.test(plain)) return plain.length
   let width = 0
   for (const character of plain) width += characterWidth(character)

@@ -81,8 +81,11 @@ export class Output {
     })
     const isStop = ERROR_TABLE[code].exit >= 130
     const line = wrapped(isStop ? message : `error: ${message}`)
+    // Over the ^C that the terminal shows where it was pressed.
+    const start = isStop && this.#isTerminal ? '\r' : ''
     const hints = hint.split('\n').map((text) => `${wrapped(`hint: ${escapeControls(text)}`)}\n`)
-    process.stderr.write(`${isStop ? line : line.replace('error:', this.#paint('31', 'error:'))}\n${hints.join('')}`)
+    const painted = isStop ? line : line.replace('error:', this.#paint('31', 'error:'))
+    process.stderr.write(`${start}${painted}\n${hints.join('')}`)
   }
 
   strong(text: string): string {

@@ -16,6 +16,8 @@ export interface LineState {
   readonly progress: ProgressEvent | null
   /** `null` while things move. */
   readonly waiting: Waiting | null
+  /** Ctrl-C was pressed; a second one would end it at once. */
+  readonly isStopping: boolean
   /** `null` where it cannot be told. */
   readonly secondsLeft: number | null
   /** Since anything could move. */
@@ -33,10 +35,13 @@ const GAP = '  '
 const SPEED_COLUMNS = 10
 const LEFT_COLUMNS = 11
 
+const STOPPING = ['Stopping; Ctrl-C once more ends it at once', 'Stopping']
+
 /** @returns one line that fits with a column to spare; empty where there is nothing to say */
 export function layoutLine(state: LineState, columns: number): string {
   const room = columns - 1
   const { progress } = state
+  if (state.isStopping) return STOPPING.find((text) => text.length <= room) ?? ''
   const waits = describeWaiting(state)
   if (progress === null) return waits.find((text) => text.length <= room) ?? ''
   if (progress.bytesTotal === null) return firstThatFits(linesWithoutTotal(state, waits), room)
@@ -120,7 +125,7 @@ function describeSpeed(bytesPerSecond: number, isLimited: boolean): string[] {
 /** What is waited for, the longest way to say it first; none while things move. */
 function describeWaiting({ role, progress, waiting }: LineState): string[] {
   const peer = role === 'sender' ? 'receiver' : 'sender'
-  if (progress?.bytesTotal != null && progress.bytesDone >= progress.bytesTotal && isInSession(waiting))
+  if (progress !== null && isWhole(progress) && isInSession(waiting))
     return role === 'sender'
       ? ['Finishing: the receiver syncs its disk', 'Finishing']
       : ['Finishing: syncing the disk', 'Finishing']
@@ -159,6 +164,10 @@ function describeWaiting({ role, progress, waiting }: LineState): string[] {
     case 'offer':
       return ['Waiting for the list of files', 'Waiting']
   }
+}
+
+function isWhole({ bytesDone, bytesTotal }: ProgressEvent): boolean {
+  return bytesTotal !== null && bytesDone >= bytesTotal
 }
 
 /** Whether both sides are joined, as far as is known. */

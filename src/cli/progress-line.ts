@@ -37,6 +37,7 @@ interface LineTerminal {
 export interface ProgressLineOptions {
   readonly stream: NodeJS.WriteStream
   readonly waiting: () => Waiting | null
+  readonly isStopping: () => boolean
   /** Bytes a second that `--bwlimit` allows. */
   readonly limit: number | undefined
 }
@@ -122,13 +123,14 @@ export class ProgressLine {
 
   #text(columns: number): string {
     const progress = this.#progress
-    const { limit, waiting } = this.#options
+    const { limit, waiting, isStopping } = this.#options
     const elapsedSeconds = progress === null ? 0 : (performance.now() - this.#startedMs) / 1000
     return layoutLine(
       {
         role: this.role,
         progress,
         waiting: waiting(),
+        isStopping: isStopping(),
         secondsLeft: progress === null ? null : this.#secondsLeft(progress),
         elapsedSeconds,
         isLimited: limit !== undefined && progress !== null && progress.bytesPerSecond >= limit * LIMITED_SHARE,

@@ -30,6 +30,7 @@ export class TransferView {
       this.#line = new ProgressLine({
         stream: process.stderr,
         waiting: () => transfer.waiting,
+        isStopping: () => transfer.signal.aborted,
         limit: this.#limit,
       })
     }

@@ -6,14 +6,20 @@
 import type { Dirent } from 'node:fs'
 
 import type { FileSystem } from './file-system.ts'
+import type { TurnTaking } from './turn-taking.ts'
 
 /** @returns how many files and links are inside, at any depth, and the bytes of the files */
-export function measureTree(fs: FileSystem, path: string): { files: number; bytes: number } {
+export async function measureTree(
+  fs: FileSystem,
+  path: string,
+  turns: TurnTaking,
+): Promise<{ files: number; bytes: number }> {
   let files = 0
   let bytes = 0
   const folders = [path]
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     for (const entry of listOrNothing(fs, folder)) {
+      if (turns.isDue()) await turns.rest()
       if (entry.isDirectory()) {
         folders.push(`${folder}/${entry.name}`)
         continue

@@ -2,8 +2,8 @@
  * Lists what is to be sent: from the paths that a user names to a manifest in its one order, with a table of where
  * its files lie and what they were (PROTOCOL 3.2, 4).
  *
- * Synchronous, because an asynchronous call costs more than the file, and without recursion, so that depth costs
- * nothing. Follows no link below the roots, reads no content, asks no questions.
+ * File by file synchronous, because an asynchronous call costs more than the file, and without recursion, so that depth
+ * costs nothing; between files it takes turns with the rest of the process. Follows no link below the roots, reads no content, asks no questions.
  *
  * Goes by path. Who swaps a folder for a link while it is listed can bring foreign names and sizes into the manifest,
  * but no content: that is read through handles of the folders themselves (`source-reader.ts`).
@@ -31,6 +31,7 @@ import type { SourceRoot } from './source-roots.ts'
 import { findSourceRoots } from './source-roots.ts'
 import { clampNs, SourceTable } from './source-table.ts'
 import { measureTree } from './tree-measure.ts'
+import { TurnTaking } from './turn-taking.ts'
 
 export interface WalkOptions {
   /** What `loadExcluder` gave. */
@@ -44,6 +45,8 @@ export interface WalkOptions {
   /** 0 (last) … 9 (first), for all entries. Default 5. */
   readonly priority?: number
   readonly fs?: FileSystem
+  /** Ends the walk. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Something left out by rule; with all that is inside it. */
@@ -71,13 +74,13 @@ export interface WalkResult {
 /**
  * @param paths files and folders; a link is followed and keeps its own name
  * @throws SealiftError `nothing_to_send`, `path_missing`, `path_unreadable`, `path_repeated`, `usage`, before anything is
- *   listed; `limit_exceeded` over 10^6 entries; `nothing_to_send` where all is left out
+ *   listed; `limit_exceeded` over 10^6 entries; `nothing_to_send` where all is left out; the signal's reason
  */
-export function walkSources(paths: readonly string[], options: WalkOptions = {}): WalkResult {
+export async function walkSources(paths: readonly string[], options: WalkOptions = {}): Promise<WalkResult> {
   const fs = options.fs ?? nodeFileSystem
   const roots = findSourceRoots(paths, fs)
   const walk = new SourceWalk(options, fs)
-  for (const root of roots) walk.addRoot(root)
+  for (const root of roots) await walk.addRoot(root)
   const { result } = walk
   if (result.manifest.count === 0 && result.failed.length === 0) {
     throw new SealiftError('nothing_to_send', 'all that was given is left out', {
@@ -141,6 +144,9 @@ class SourceWalk {
   readonly #open: OpenFolder[] = []
   readonly #encoder = new TextEncoder()
   readonly #nameRoom = new Uint8Array(1024)
+  readonly #turns: TurnTaking
+  /** Folders that are left out and still to be measured, by their place in the result. */
+  readonly #unmeasured = new Map<number, string>()
   #linksLeftOut = 0
 
   constructor(options: WalkOptions, fs: FileSystem) {
@@ -150,10 +156,11 @@ class SourceWalk {
     this.#defaults = options.all !== true
     this.#keepLinks = options.keepLinks ?? true
     this.#priority = options.priority ?? 5
+    this.#turns = new TurnTaking({ signal: options.signal, stepsPerLook: 64 })
     this.result = { manifest: this.#manifest, sources: this.#sources, excluded: [], warnings: [], failed: [] }
   }
 
-  addRoot(root: SourceRoot): void {
+  async addRoot(root: SourceRoot): Promise<void> {
     const { name, path: source, stats } = root
     const found: FoundEntry = { name, folder: undefined, stats, type: Number(stats.mode) & S_IFMT, source, path: name }
     const index = this.#manifest.count
@@ -163,7 +170,9 @@ class SourceWalk {
       const next = folder.names[folder.next++]
       if (next === undefined) this.#open.pop()
       else this.#find(folder, next)
+      if (this.#turns.isDue()) await this.#turns.rest()
     }
+    await this.#measure()
     if (this.#manifest.count > index) this.#sources.setRoot(index, source)
     if (this.#linksLeftOut > 0) {
       this.result.excluded.push({ path: name, files: this.#linksLeftOut, bytes: 0, reason: 'links', pattern: '' })
@@ -208,9 +217,17 @@ class SourceWalk {
 
   #exclude(found: FoundEntry, reason: ExclusionReason, pattern = ''): void {
     const { path, source, type, stats } = found
-    const size =
-      type === S_IFDIR ? measureTree(this.#fs, source) : { files: 1, bytes: type === S_IFREG ? Number(stats.size) : 0 }
-    this.result.excluded.push({ path, ...size, reason, pattern })
+    const isFolder = type === S_IFDIR
+    if (isFolder) this.#unmeasured.set(this.result.excluded.length, source)
+    const bytes = type === S_IFREG ? Number(stats.size) : 0
+    this.result.excluded.push({ path, files: isFolder ? 0 : 1, bytes, reason, pattern })
+  }
+
+  async #measure(): Promise<void> {
+    const { excluded } = this.result
+    for (const [at, source] of this.#unmeasured)
+      excluded[at] = { ...(excluded[at] as ExcludedPath), ...(await measureTree(this.#fs, source, this.#turns)) }
+    this.#unmeasured.clear()
   }
 
   #visitFile(found: FoundEntry): void {

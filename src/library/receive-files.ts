@@ -184,15 +184,18 @@ class DirectReceive {
         this.#options.probe?.('handshake-confirmed')
       },
     })
+    let failure: unknown
     try {
       return await this.#untilDone(dialer)
     } catch (error) {
-      throw this.#explain(toSealiftError(error))
+      failure = error
     } finally {
       this.#progress?.stop()
+      // What is being published when it is stopped is published still, and that is worth a word.
       await this.#reception.close()
       for (const { resumeKey } of keys) resumeKey.fill(0)
     }
+    throw this.#explain(toSealiftError(failure))
   }
 
   /**
@@ -383,8 +386,12 @@ class DirectReceive {
   /** Adds what the user can do about it. */
   #explain(error: SealiftError): SealiftError {
     const transferId = this.#reception.transferId ?? undefined
+    const isStop = error.code === 'interrupted' || error.code === 'terminated'
     const hint =
       error.hint ??
+      (isStop && this.#reception.finished !== null
+        ? 'all is saved already; the same line again tells the sender so'
+        : undefined) ??
       (transferId !== undefined && error.retryable
         ? `run the same line again, or: sealift resume ${transferId}`
         : HINTS[error.code])

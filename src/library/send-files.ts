@@ -55,7 +55,7 @@ class DirectSend {
 
   async run(): Promise<TransferResult> {
     this.#signal.throwIfAborted()
-    const walk = await walkToSend(this.#paths, this.#options)
+    const walk = await walkToSend(this.#paths, { ...this.#options, signal: this.#signal })
     // Where to listen is asked after the paths: a path that is not there is the first thing to say.
     const place = await findListenPlace({ ...this.#options, signal: this.#signal })
     for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)

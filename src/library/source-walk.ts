@@ -17,6 +17,7 @@ export async function walkToSend(paths: readonly string[], options: SendOptions)
     all: options.all ?? false,
     keepLinks: options.links ?? true,
     priority: options.priority ?? 5,
+    signal: options.signal,
   })
 }
 

@@ -9,6 +9,7 @@
 import type { ContentReader, ReadOutcome } from '../files/content-reader.ts'
 import { FrontierDigests } from '../files/file-digest.ts'
 import { StreamReader } from '../files/stream-reader.ts'
+import { TurnTaking } from '../files/turn-taking.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED, type EntryState } from '../ledger/entry-state.ts'
 import { type ErrorCode, errorCodeFromWire, SealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES, MAX_RANGES } from '../protocol/limits.ts'
@@ -268,8 +269,10 @@ export class Outgoing {
     const buffers = [new Uint8Array(MAX_CHUNK_BYTES), new Uint8Array(MAX_CHUNK_BYTES)] as const
     let turn = 0
     let next: Read | null = null
+    const turns = new TurnTaking()
     try {
       for (;;) {
+        if (turns.isDue()) await turns.rest()
         const room = await lane.capacity(signal)
         next ??= this.#read(lane, room, buffers[turn] as Uint8Array)
         if (next === null) {

@@ -9,6 +9,12 @@ import { LEASE_TIMEOUT_MS, MAX_AHEAD_OF_HASH_BYTES } from '../protocol/limits.ts
 import type { Manifest } from '../protocol/manifest.ts'
 import { type Range, RangeSet } from '../protocol/ranges.ts'
 
+/**
+ * Entries in one chunk, at most: small files are read and written synchronously, and neither side is to be deaf for long
+ * because a chunk holds a hundred thousand tiny ones.
+ */
+const MOST_ENTRIES = 2048
+
 interface Lease {
   readonly ranges: RangeSet
   expiresMs: number
@@ -44,7 +50,7 @@ export class Scheduler {
   }
 
   /**
-   * The next free range, cut so that no file that fits into one chunk is split over two.
+   * The next free range, cut so that no file that fits into one chunk is split over two, and the files are not too many.
    * @param maxBytes at most so many bytes; at least 1
    * @returns `null` where nothing is free now
    */
@@ -77,6 +83,8 @@ export class Scheduler {
   #cut(start: number, end: number, maxBytes: number): number {
     const manifest = this.#manifest
     const file = manifest.fileAt(end - 1)
+    const first = manifest.fileAt(start)
+    if (file - first >= MOST_ENTRIES) return manifest.startOffset(first + MOST_ENTRIES)
     const from = manifest.startOffset(file)
     const to = manifest.endOffsetOf(file)
     return from > start && to > end && to - from <= maxBytes ? from : end

@@ -6,6 +6,7 @@
  */
 
 import type { ByteStream } from '../carriers/carrier.ts'
+import { TurnTaking } from '../files/turn-taking.ts'
 import { Conversation, type Role } from '../protocol/conversation.ts'
 import type { CryptoPort } from '../protocol/crypto-port.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
@@ -68,6 +69,7 @@ export class Session implements InboxReader {
   readonly #clock: Clock
   readonly #resolveEnd: (end: SessionEnd) => void
   #handler: MessageHandler | null = null
+  readonly #turns = new TurnTaking()
   #busy = false
   #busySinceMs = 0
   #over = false
@@ -230,6 +232,7 @@ export class Session implements InboxReader {
       this.#heard()
       this.#lastWordMs = this.#lastReceivedMs
     }
+    this.#turns.begin()
     try {
       while (!this.#busy && !this.#over) {
         const sealed = this.#nextRecord()
@@ -238,6 +241,7 @@ export class Session implements InboxReader {
         this.#heard()
         const handled = this.#take(plaintext)
         if (handled instanceof Promise) this.#hold(handled)
+        else if (this.#turns.isDue()) this.#hold(this.#turns.rest())
       }
     } catch (error) {
       this.fail(error)

@@ -20,6 +20,7 @@ const state = (fields: Partial<LineState> = {}): LineState => ({
   role: 'sender',
   progress: progress(),
   waiting: null,
+  isStopping: false,
   secondsLeft: 185,
   elapsedSeconds: 12,
   isLimited: false,
@@ -65,6 +66,7 @@ describe('the progress line', () => {
     const states = [
       state(),
       state({ isLimited: true }),
+      state({ isStopping: true }),
       state({ progress: huge, secondsLeft: 86_000 }),
       state({ progress: huge, secondsLeft: null }),
       state({ progress: progress({ bytesTotal: null, filesTotal: null }) }),
@@ -87,8 +89,8 @@ describe('the progress line', () => {
 
   test('keeps percent, bytes and time left at 40 columns, and percent and time left at 20', () => {
     for (const each of [state(), state({ isLimited: true }), state({ progress: huge, secondsLeft: 86_000 })]) {
-      expect(layoutLine(each, 40)).toMatch(/^ ?\d+%  [\d.]+ of [\d.]+ \wiB  \d+ (min|h) \d+ (s|min)( left)?$/)
-      expect(layoutLine(each, 20)).toMatch(/^ ?\d+%  \d+ (min|h) \d+ (s|min)$/)
+      expect(layoutLine(each, 40)).toMatch(/^ ?\d+% {2}[\d.]+ of [\d.]+ \wiB {2}\d+ (min|h) \d+ (s|min)( left)?$/)
+      expect(layoutLine(each, 20)).toMatch(/^ ?\d+% {2}\d+ (min|h) \d+ (s|min)$/)
     }
   })
 
@@ -105,6 +107,13 @@ describe('the progress line', () => {
     expect(layoutLine(state({ progress: whole, role: 'receiver' }), 80)).toMatch(/finishing: syncing the disk$/)
     expect(layoutLine(waiting('return', { progress: whole }), 100)).toMatch(/waiting for the receiver to come back/)
     expect(layoutLine(state({ progress: progress({ bytesDone: 0, bytesTotal: 0 }) }), 80)).toMatch(/ 100%/)
+  })
+
+  test('says that it stops, and how to stop it at once', () => {
+    for (const each of [state({ isStopping: true }), waiting('receiver', { isStopping: true, progress: null })]) {
+      expect(layoutLine(each, 80)).toBe('Stopping; Ctrl-C once more ends it at once')
+      expect(layoutLine(each, 40)).toBe('Stopping')
+    }
   })
 
   test('of standard input has no percent', () => {

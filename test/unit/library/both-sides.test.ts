@@ -195,6 +195,9 @@ describe('a stop', () => {
       // So late that all was done.
       expect(['done', 'before-sync', 'before-publish']).toContain(stage)
     } else expect(stopped).toMatchObject({ code: 'interrupted', message: 'stopped by the test' })
+    // What is being published is published still, and then there is nothing to resume.
+    if (stage === 'before-publish' && stopped instanceof SealiftError)
+      expect(stopped.hint).toMatch(/all is saved already/)
     if (side === 'sender') receiver.transfer.cancel()
     if (side === 'sender') await receiver.end
     expect(fs.readdirSync(place.out).filter((name) => !name.endsWith('.part') && name !== 'tree')).toEqual([])
@@ -218,6 +221,47 @@ describe('a stop', () => {
       receiveFiles('127.0.0.1:1:a-b', { signal, outputDir: place.out, ledgerPath: place.receiverLedger }).done,
     ).rejects.toMatchObject({ code: 'terminated' })
     expect(fs.readdirSync(place.out)).toEqual([])
+  })
+})
+
+describe('what is waited for', () => {
+  test('is there to be shown: the receiver, its answer, and its coming back', async () => {
+    const place = makePlace(34)
+    const sender = await send(place)
+    expect(sender.transfer.waiting).toMatchObject({ reason: 'receiver' })
+    expect(sender.transfer.waiting?.remainingMs).toBeLessThanOrEqual(15_000)
+    const asked = Promise.withResolvers<undefined>()
+    const answered = Promise.withResolvers<boolean>()
+    const receiver = receive(place, sender.connect, {
+      accept: () => {
+        asked.resolve(undefined)
+        return answered.promise
+      },
+    })
+    expect(receiver.transfer.waiting?.reason ?? 'connecting').toBe('connecting')
+    await asked.promise
+    expect(sender.transfer.waiting).toMatchObject({ reason: 'answer', remainingMs: null })
+    // Here it is the user who is waited for, and who knows.
+    expect(receiver.transfer.waiting).toBe(null)
+    receiver.transfer.cancel()
+    await receiver.end
+    await expect.poll(() => sender.transfer.waiting?.reason).toBe('return')
+    sender.transfer.cancel()
+    await sender.end
+    expect(sender.transfer.waiting).toBe(null)
+  })
+
+  test('is the sender, where nothing listens any more', async () => {
+    const place = makePlace(35, { largeBytes: 3_000_000 })
+    const sender = await send(place)
+    const receiver = receive(place, sender.connect, { bytesPerSecond: 400_000 })
+    await expect.poll(() => receiver.events.some(({ event }) => event === 'progress')).toBe(true)
+    sender.transfer.cancel()
+    await sender.end
+    await expect.poll(() => receiver.transfer.waiting?.reason).toBe('retry')
+    expect(receiver.transfer.waiting?.remainingMs).toBeLessThan(8000)
+    receiver.transfer.cancel()
+    expect(await receiver.end).toMatchObject({ code: 'interrupted' })
   })
 })
 
