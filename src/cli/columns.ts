@@ -6,6 +6,7 @@
 
 import { stripVTControlCharacters } from 'node:util'
 
+const USUAL_COLUMNS = 80
 const ASCII = /^[\x20-\x7e]*$/
 /** East Asian wide and fullwidth characters, and what shows as an emoji. */
 const WIDE =
@@ -13,6 +14,11 @@ const WIDE =
 const COMBINING = /\p{M}/u
 /** Commands to be copied as they stand: a line's end in them would come along. */
 const COMMAND = /sealift (?:send|receive|status|resume) [^\s,;]+/g
+
+/** Columns of a terminal; of one that does not say, as many as most have. */
+export function columnsOf({ columns }: { readonly columns: number }): number {
+  return columns > 0 ? columns : USUAL_COLUMNS
+}
 
 /** Columns that a text takes; emoji of several parts count each of them, as many terminals show them so. */
 export function displayWidth(text: string): number {

@@ -7,7 +7,7 @@
 
 import { ERROR_TABLE, type SealiftError } from '../protocol/errors.ts'
 import { escapeControls, escapeForDisplay } from '../protocol/names.ts'
-import { wrapWords } from './columns.ts'
+import { columnsOf, wrapWords } from './columns.ts'
 import { DEFAULT_HINTS } from './hints.ts'
 
 export interface OutputOptions {
@@ -103,8 +103,8 @@ function isDumb({ TERM }: NodeJS.ProcessEnv): boolean {
 }
 
 function wrapped(line: string): string {
-  const { isTTY, columns } = process.stderr
-  return isTTY ? wrapWords(line, columns) : line
+  const { stderr } = process
+  return stderr.isTTY ? wrapWords(line, columnsOf(stderr)) : line
 }
 
 let waiting = ''

@@ -8,6 +8,7 @@
 import cliProgress from 'cli-progress'
 import type { ProgressEvent } from '../transfer/events.ts'
 import type { Waiting } from '../transfer/waiting.ts'
+import { columnsOf } from './columns.ts'
 import { layoutLine, type LineState } from './progress-layout.ts'
 
 /** How much of the newest rate counts, a second. */
@@ -87,7 +88,7 @@ export class ProgressLine {
   /** Draws it where there is something to say, and takes it away where there is not. From then on it keeps itself up to date. */
   draw(): void {
     const { stream } = this.#options
-    if (this.#text(stream.columns) === '') this.clear()
+    if (this.#text(columnsOf(stream)) === '') this.clear()
     else if (!this.#bar.isActive) this.#start(stream)
   }
 
@@ -151,7 +152,7 @@ function lineTerminal(stream: NodeJS.WriteStream): LineTerminal {
   const nothing = (): void => undefined
   return {
     isTTY: () => true,
-    getWidth: () => stream.columns,
+    getWidth: () => columnsOf(stream),
     // A place that was saved is another one once the screen has scrolled or was made narrower.
     cursorSave: nothing,
     cursorRestore: nothing,

@@ -89,8 +89,8 @@ export class TransferView {
 
   #warn({ code, message }: WarningEvent): void {
     const isAtDoor = ['auth_failed', 'peer_refused'].includes(code)
-    // To connect once more fails for the same reason again and again; who comes to the door is said each time.
-    if (message === this.#lastWarning && !isAtDoor) return
+    // The line says that it connects once more, again and again; who comes to the door is said each time.
+    if (message === this.#lastWarning && this.#line !== null && !isAtDoor) return
     this.#lastWarning = message
     this.#warnings++
     if (this.#warnings <= MAX_WARNINGS_SHOWN || isAtDoor) this.#output.warn(message)

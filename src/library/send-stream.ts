@@ -16,7 +16,7 @@ import { findListenPlace } from './listen-address.ts'
 import type { StreamSendOptions } from './options.ts'
 import { SenderRun } from './sender-run.ts'
 import { compressSetting } from './source-walk.ts'
-import { type Emit, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
+import { type Emit, startTransfer, type Transfer, type TransferResult, type Watch } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 /** What a stream is saved as, where nobody says. */
@@ -37,13 +37,14 @@ const STREAM_NAME = 'stdin'
  * ```
  */
 export function sendStream(source: AsyncIterable<Uint8Array>, options: StreamSendOptions = {}): Transfer {
-  return startTransfer(options.signal, (emit, signal) => {
+  return startTransfer(options.signal, (emit, signal, watch) => {
     const fileName = checkFileName(options.fileName ?? STREAM_NAME)
     return sendOne(
       { fileName, sizeBytes: null, content: 'stream', open: () => new StreamReader({ source }) },
       options,
       emit,
       signal,
+      watch,
     )
   })
 }
@@ -70,6 +71,7 @@ async function sendOne(
   options: StreamSendOptions,
   emit: Emit,
   signal: AbortSignal,
+  watch: Watch,
 ): Promise<TransferResult> {
   signal.throwIfAborted()
   const compress = compressSetting(options)
@@ -118,6 +120,7 @@ async function sendOne(
         replaces: null,
         compress,
       })
+      watch(() => run.waiting)
       return await run.run(place, signal)
     } finally {
       lock.release()

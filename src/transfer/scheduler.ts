@@ -13,7 +13,7 @@ import { type Range, RangeSet } from '../protocol/ranges.ts'
  * Entries in one chunk, at most: small files are read and written synchronously, and neither side is to be deaf for long
  * because a chunk holds a hundred thousand tiny ones.
  */
-const MOST_ENTRIES = 2048
+const MAX_ENTRIES_PER_CHUNK = 2048
 
 interface Lease {
   readonly ranges: RangeSet
@@ -84,7 +84,7 @@ export class Scheduler {
     const manifest = this.#manifest
     const file = manifest.fileAt(end - 1)
     const first = manifest.fileAt(start)
-    if (file - first >= MOST_ENTRIES) return manifest.startOffset(first + MOST_ENTRIES)
+    if (file - first >= MAX_ENTRIES_PER_CHUNK) return manifest.startOffset(first + MAX_ENTRIES_PER_CHUNK)
     const from = manifest.startOffset(file)
     const to = manifest.endOffsetOf(file)
     return from > start && to > end && to - from <= maxBytes ? from : end

@@ -71,6 +71,15 @@ describe('leases', () => {
     ])
   })
 
+  test('take no more than 2,048 of the smallest, which keep both sides from hearing each other', () => {
+    const { scheduler } = begun(filesOf(...Array.from({ length: 5000 }, () => 1)))
+    expect(drain(scheduler, A, MAX_CHUNK_BYTES)).toEqual([
+      { start: 0, end: 2048 },
+      { start: 2048, end: 4096 },
+      { start: 4096, end: 5000 },
+    ])
+  })
+
   test('split a file that does not fit, and go on with others behind its end', () => {
     const { scheduler } = begun(filesOf(30, 250, 30))
     expect(drain(scheduler, A, 100)).toEqual([

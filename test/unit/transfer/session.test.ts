@@ -480,34 +480,3 @@ describe('the end', () => {
     await session.end
   })
 })
-
-describe('a lull', () => {
-  test('is told from its third second on, and by PINGs from a dead network', async () => {
-    const { session, peer } = facing('sender')
-    await clock.pass(2900)
-    expect(session.lull).toBe(null)
-    await clock.pass(200)
-    expect(session.lull).toEqual({ reason: 'network', forMs: 3100, remainingMs: null })
-    await peer.say({ type: 'ping' })
-    await until(() => session.lull?.reason === 'peer', 'the PING')
-    expect(session.lull).toMatchObject({ forMs: 3100 })
-    await clock.pass(13_100)
-    expect(session.lull).toMatchObject({ reason: 'network', forMs: 16_200 })
-    await peer.say(HELLO)
-    await until(() => session.lull === null, 'a word')
-    session.fail(new SealiftError('interrupted', 'enough'))
-  })
-
-  test('of this side is its own', async () => {
-    const saved = Promise.withResolvers<void>()
-    const { session, peer, heard } = facing('sender', () => saved.promise)
-    await peer.say(HELLO)
-    await until(() => heard.length === 1)
-    await clock.pass(4000)
-    expect(session.lull).toEqual({ reason: 'disk', forMs: 4000, remainingMs: null })
-    saved.resolve()
-    await settle()
-    expect(session.lull).toBe(null)
-    session.fail(new SealiftError('interrupted', 'enough'))
-  })
-})
