@@ -8,6 +8,7 @@ import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { AllowedPeers, TailnetGate } from '../guard/tailnet-gate.ts'
 import type { TailnetState } from '../guard/tailscale.ts'
+import { looksLikeTailscale } from '../guard/tailscale-range.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { systemClock } from '../transfer/clock.ts'
 import type { LanAddress, SendOptions } from './options.ts'
@@ -90,7 +91,7 @@ function placeNamed(
   if (home.state === 'running' && home.addresses.includes(listen.toLowerCase()))
     return guarded(listen.toLowerCase(), home, allowed)
   // Refused only: where Tailscale does not answer, nobody could check who comes to an address that is likely its own.
-  if (home.state === 'unreachable' && (isPicky || isInTailscaleRange(listen)))
+  if (home.state === 'unreachable' && (isPicky || looksLikeTailscale(listen)))
     throw new SealiftError('no_tailscale', home.detail, {
       hint: [home.advice, '--listen takes it for no Tailscale address only when Tailscale says so'].join('\n'),
     })
@@ -143,16 +144,11 @@ export function findLanAddress(): LanAddress | null {
   const found = Object.entries(networkInterfaces()).flatMap(([interfaceName, addresses]) =>
     (addresses ?? [])
       .filter(({ internal, address }) => !internal && !/^(169\.254\.|fe80:)/.test(address))
-      .filter(({ address }) => !isInTailscaleRange(address))
+      .filter(({ address }) => !looksLikeTailscale(address))
       .map(({ address, family }) => ({ address, interfaceName, family })),
   )
   const first = found.find(({ family }) => family === 'IPv4') ?? found[0]
   return first === undefined ? null : { address: first.address, interfaceName: first.interfaceName }
-}
-
-/** Where Tailscale takes its addresses from. Others do too, so this proves nothing. */
-function isInTailscaleRange(address: string): boolean {
-  return /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|^fd7a:115c:a1e0:/i.test(address)
 }
 
 /** The lines that work without Tailscale; every hint about where to listen shows all three. */

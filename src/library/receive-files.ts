@@ -29,7 +29,7 @@ import { DirectReception, type StartedTransfer } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { Waiting } from '../transfer/waiting.ts'
 import type { ReceiveOptions } from './options.ts'
-import { identifyPeer } from './peer-identity.ts'
+import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
@@ -195,7 +195,7 @@ class DirectReceive {
       await this.#reception.close()
       for (const { resumeKey } of keys) resumeKey.fill(0)
     }
-    throw this.#explain(toSealiftError(failure))
+    throw await this.#explain(toSealiftError(failure))
   }
 
   /**
@@ -384,10 +384,12 @@ class DirectReceive {
   }
 
   /** Adds what the user can do about it. */
-  #explain(error: SealiftError): SealiftError {
+  async #explain(error: SealiftError): Promise<SealiftError> {
     const transferId = this.#reception.transferId ?? undefined
     const isStop = error.code === 'interrupted' || error.code === 'terminated'
+    const isUnreachable = error.code === 'connect_failed' || error.code === 'host_unknown'
     const hint =
+      (isUnreachable ? await adviseOnReaching(this.#address.host) : null) ??
       error.hint ??
       (isStop && this.#reception.finished !== null
         ? 'all is saved already; the same line again tells the sender so'
