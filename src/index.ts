@@ -22,6 +22,16 @@ export type {
   StreamSendOptions,
   TransferOptions,
 } from './library/options.ts'
+export type {
+  Conflict,
+  EntryFate,
+  EntryKindName,
+  EntryLook,
+  ListedPath,
+  OfferedEntry,
+  OfferListing,
+  PathSample,
+} from './library/offer-listing.ts'
 export { planSend, type SendPlan } from './library/plan-send.ts'
 export { receiveFiles } from './library/receive-files.ts'
 export { type ResumeOptions, resumeTransfer } from './library/resume-transfer.ts'

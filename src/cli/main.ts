@@ -34,8 +34,9 @@ function usageError(thrown: CommanderError): SealiftError {
   const [line = '', suggestion] = thrown.message.replace(/^error: /, '').split('\n')
   // What was typed may hold a token: the values are left out.
   const first = line.replace(/( but got \d+): .*$/, '$1').replace(/^(unknown option '[^'=]*)=.*'/, "$1'")
-  const hint =
-    suggestion === undefined
+  const hint = /^too many arguments for 'receive'/.test(first)
+    ? 'a token with spaces goes in quotes, with its address; a folder goes behind -o'
+    : suggestion === undefined
       ? 'sealift --help lists the commands, sealift COMMAND --help its options'
       : suggestion.replace(/^\(|\)$/g, '')
   const file = /^unknown option '(-[^']*)'/.exec(first)?.[1]

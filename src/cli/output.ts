@@ -88,6 +88,20 @@ export class Output {
     process.stderr.write(`${start}${painted}\n${hints.join('')}`)
   }
 
+  /** A line that belongs to a question: said with `-q` too. */
+  tell(line: string): void {
+    process.stderr.write(`${line}\n`)
+  }
+
+  /** Columns of the terminal; without one, as many as it takes. */
+  get columns(): number {
+    return process.stderr.isTTY ? columnsOf(process.stderr) : Number.POSITIVE_INFINITY
+  }
+
+  caution(text: string): string {
+    return this.#paint('33', text)
+  }
+
   strong(text: string): string {
     return this.#paint('1', text)
   }

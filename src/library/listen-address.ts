@@ -10,7 +10,7 @@ import type { AllowedPeers, TailnetGate } from '../guard/tailnet-gate.ts'
 import type { TailnetState } from '../guard/tailscale.ts'
 import { looksLikeTailscale } from '../guard/tailscale-range.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { systemClock } from '../transfer/clock.ts'
+import { orAborted, systemClock } from '../transfer/clock.ts'
 import type { LanAddress, SendOptions } from './options.ts'
 
 /** A place to listen at. */
@@ -32,6 +32,7 @@ export interface ListenOptions extends Pick<
 
 /** Where Tailscale without an interface hands in what comes for this machine. */
 const USERSPACE_HOST = '127.0.0.1'
+const NEVER = new AbortController().signal
 const UNGUARDED = 'Tailscale checks --allow-user and --allow-tag, on its own address only'
 
 /**
@@ -55,7 +56,7 @@ export async function findListenPlace(options: ListenOptions): Promise<ListenPla
   const home = await readTailnet({ signal: options.signal })
   options.signal?.throwIfAborted()
   return listen === undefined
-    ? placeByDefault(home, allowed, isPicky, options.listenOnLan)
+    ? placeByDefault(home, allowed, isPicky, options)
     : placeNamed(listen.replace(/^\[(.*)\]$/, '$1'), home, allowed, isPicky)
 }
 
@@ -63,7 +64,7 @@ async function placeByDefault(
   home: TailnetState,
   allowed: AllowedPeers,
   isPicky: boolean,
-  listenOnLan: SendOptions['listenOnLan'],
+  { listenOnLan, signal = NEVER }: ListenOptions,
 ): Promise<ListenPlace> {
   const own = home.state === 'running' ? chooseAddress(home) : null
   if (own !== null) return guarded(own, home, allowed)
@@ -77,7 +78,8 @@ async function placeByDefault(
   const reason = home.state === 'absent' ? 'No Tailscale here' : detail.replace(/^./, (first) => first.toUpperCase())
   const found = findLanAddress()
   // Whoever names the peers that may come does not want all others either.
-  if (!isPicky && found !== null && (await listenOnLan?.(found, reason)) === true) return unguarded(found.address)
+  const answer = isPicky || found === null ? undefined : listenOnLan?.(found, reason, signal)
+  if (found !== null && (await orAborted(Promise.resolve(answer), signal)) === true) return unguarded(found.address)
   throw new SealiftError('no_tailscale', detail, { hint: [advice, listenHint()].filter(Boolean).join('\n') })
 }
 

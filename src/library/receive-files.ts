@@ -8,7 +8,6 @@ import { resolve } from 'node:path'
 import { dialTcp } from '../carriers/tcp.ts'
 import { type ConnectAddress, parseConnectAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
-import { type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
 import { freeBytes } from '../files/free-space.ts'
 import { checkTarget, removeStaleStaging } from '../files/staging.ts'
 import { normalizeToken } from '../identity/token.ts'
@@ -18,7 +17,7 @@ import { toHex } from '../protocol/bytes.ts'
 import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
-import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import { KIND_FILE } from '../protocol/manifest.ts'
 import { delay, systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
 import { paced } from '../transfer/pacing.ts'
@@ -28,14 +27,13 @@ import type { OfferToDecide } from '../transfer/offer-decision.ts'
 import { DirectReception, type StartedTransfer } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { Waiting } from '../transfer/waiting.ts'
+import { listOffer } from './offer-listing.ts'
 import type { ReceiveOptions } from './options.ts'
 import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
-/** How many paths a user is shown before accepting. */
-const FIRST_PATHS = 8
 /** With everything saved, the sender gets this long to come back and hear of it. */
 const TELL_TIMEOUT_MS = 3000
 const FIRST_BACK_OFF_MS = 100
@@ -238,6 +236,8 @@ class DirectReceive {
         error = outcome.error
         // A fault of this side, such as a full disk, is for the user to mend: coming back would meet it again.
         if (outcome.kind === 'ended') break
+        // Stopped by its user before anything was accepted: there is nothing to come back for.
+        if (error.code === 'peer_stopped' && this.#started === null) break
         if (this.#renewPatience()) backOffMs = FIRST_BACK_OFF_MS
       } catch (thrown) {
         this.#signal.throwIfAborted()
@@ -313,12 +313,10 @@ class DirectReceive {
         peer: this.#address.host,
         files: offer.files,
         bytes: offer.bytes,
-        firstPaths: firstPaths(manifest),
         outputDir,
         savedAs: plan.roots.map(({ savedAs }) => savedAs),
         freeBytes: freeBytes(outputDir),
-        differing: survey.differing + survey.otherKind,
-        unchanged: unchangedFiles(manifest, plan),
+        ...listOffer(manifest, survey, plan),
       },
       AbortSignal.any([signal, this.#signal]),
     )
@@ -380,6 +378,7 @@ class DirectReceive {
       role: 'receiver',
       ...result,
       savedTo: this.#reception.savedRoots.map((name) => resolve(this.#outputDir, name)),
+      replaced: this.#reception.replaced,
     }
   }
 
@@ -414,21 +413,4 @@ const HINTS: Readonly<Partial<Record<SealiftError['code'], string>>> = {
 /** The connection was made and then broke: the token may not be spent yet, so it is worth another try at once. */
 function isCutHandshake(error: SealiftError): boolean {
   return error.code === 'connection_lost'
-}
-
-/** Files that are there already, the same, and so will not be sent. */
-function unchangedFiles(manifest: Manifest, plan: ReceivePlan): number {
-  let files = 0
-  for (const { entry, reason } of skippedEntries(plan)) {
-    if (reason === 'unchanged' && manifest.kind(entry) === KIND_FILE) files++
-  }
-  return files
-}
-
-function firstPaths(manifest: Manifest): string[] {
-  const paths: string[] = []
-  for (let entry = 0; entry < manifest.count && paths.length < FIRST_PATHS; entry++) {
-    if (manifest.kind(entry) === KIND_FILE) paths.push(manifest.path(entry))
-  }
-  return paths
 }

@@ -335,7 +335,7 @@ export class SenderRun {
         },
       )
     }
-    return { role: 'sender', ...result, savedTo: [] }
+    return { role: 'sender', ...result, savedTo: [], replaced: { files: 0, first: [] } }
   }
 
   /** Where there is one entry, its failure is that of the transfer. */

@@ -78,6 +78,13 @@ export const ERROR_TABLE = {
     retryable: false,
     meaning: 'the two sides share no protocol version, suite or cipher',
   },
+  unanswered: {
+    wire: 25,
+    http: 403,
+    exit: 3,
+    retryable: false,
+    meaning: 'a question was not answered, or not in time',
+  },
 
   auth_failed: {
     wire: 30,

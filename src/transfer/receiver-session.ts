@@ -53,7 +53,7 @@ export interface Reception {
   /**
    * Decides on the offer: asks, plans, makes staging.
    * @param manifest `null` where it is known
-   * @throws SealiftError to refuse; `declined`, `conflict` and the like are told as REJECT
+   * @throws SealiftError to refuse; `declined`, `unanswered`, `conflict` and the like are told as REJECT
    */
   accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer>
   /** SHA-256 over the manifest's pages, 32 bytes in hex. */
@@ -76,6 +76,7 @@ export type ReceiverOutcome =
 /** Told by REJECT, since they are a no and not a fault (PROTOCOL 2.7). */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'declined',
+  'unanswered',
   'conflict',
   'policy_refused',
   'limit_exceeded',

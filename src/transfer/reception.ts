@@ -6,7 +6,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { failedEntries, type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
+import { failedEntries, type ReceivePlan, replacedEntries, skippedEntries } from '../files/conflicts.ts'
 import { setAsideStaging } from '../files/staging.ts'
 import { TreeWriter } from '../files/tree-writer.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
@@ -58,6 +58,14 @@ export interface StartedTransfer {
   readonly endedFiles: number
 }
 
+export interface ReplacedFiles {
+  readonly files: number
+  /** As in the manifest. */
+  readonly first: readonly string[]
+}
+
+const REPLACED_NAMED = 12
+
 interface Current {
   readonly id: string
   readonly key: number
@@ -92,6 +100,18 @@ export class DirectReception implements Reception {
   /** Final names of the roots, once they are published. */
   get savedRoots(): readonly string[] {
     return [...this.#savedRoots.entries()].sort(([a], [b]) => a - b).map(([, name]) => name)
+  }
+
+  /** Files of this side whose place was taken: how many, and the paths of the first few. */
+  get replaced(): ReplacedFiles {
+    const replaced: { files: number; first: string[] } = { files: 0, first: [] }
+    const current = this.#current
+    if (current === null) return replaced
+    for (const entry of replacedEntries(current.plan)) {
+      if (current.progress.states.get(entry) !== ENTRY_PUBLISHED) continue
+      if (replaced.files++ < REPLACED_NAMED) replaced.first.push(current.manifest.path(entry))
+    }
+    return replaced
   }
 
   get transferId(): string | null {

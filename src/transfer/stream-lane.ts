@@ -9,7 +9,7 @@ import type { CompressSetting } from '../protocol/choices.ts'
 import { MAX_CHUNK_BYTES, MAX_UNACKNOWLEDGED_BYTES, MIN_CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Range } from '../protocol/ranges.ts'
 import { RangeSet } from '../protocol/ranges.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, orAborted } from './clock.ts'
 import type { Chunk, Lane, LaneEnd, Receipt } from './lane.ts'
 import type { Session } from './session.ts'
 
@@ -170,18 +170,6 @@ export class StreamLane implements Lane {
     this.#measuredBytes = 0
     this.#measuredSinceMs = this.#clock.nowMs()
   }
-}
-
-/** Waits for something that need not come. @throws the signal's reason when it is aborted first */
-function orAborted(awaited: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason as Error)
-    signal.addEventListener('abort', stop, { once: true })
-    void awaited.then(() => {
-      signal.removeEventListener('abort', stop)
-      resolve()
-    })
-  })
 }
 
 /** A lane that has ended never has room: only the caller's signal ends the wait. */

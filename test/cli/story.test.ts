@@ -99,7 +99,7 @@ describe.concurrent('a folder and a file', () => {
     expect(sent.stderr).toMatch(/Sending 1 file, 2\.0 KiB/)
     expect(sent.stderr).toMatch(/Connected to 127\.0\.0\.1 \(cpace\+mlkem768, /)
     expect(sent.stderr).toMatch(/Transfer complete: 2,000 bytes sent/)
-    expect(receiver.stderr).toMatch(/1 file, 2\.0 KiB from .+: tree\/a/)
+    expect(receiver.stderr).toMatch(/1 file, 2\.0 KiB from .+: a\ninto \.\/out\/tree /)
     expect(receiver.stderr).toContain(`Saved to ${desk.path('out', 'tree')}`)
     expect(receiver.stderr + sent.stderr).not.toMatch(/\u001b/)
     expect([sent.code, receiver.code]).toEqual([0, 0])

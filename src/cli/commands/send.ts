@@ -8,6 +8,7 @@ import type { TransferResult } from '../../library/transfer.ts'
 import type { CompressSetting, ConflictPolicy } from '../../protocol/choices.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output, shown } from '../output.ts'
+import { askSender } from '../send-questions.ts'
 import { readNumber, readPatternFiles, readPort, readRate, readWait, type SharedOptions } from '../settings.ts'
 import { sendInput, STDIN } from './send-input.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
@@ -60,8 +61,16 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     await sendInput(paths, { ...options, fileName: given.name }, output)
     return
   }
-  if (given.dryRun === true) await showPlan(paths, options, output)
-  else saySent(await new TransferView(output, options.bytesPerSecond).follow(sendFiles(paths, options)), output)
+  if (given.dryRun === true) {
+    await showPlan(paths, options, output)
+    return
+  }
+  const view = new TransferView(output, options.bytesPerSecond)
+  const asks = output.canAsk && given.yes !== true
+  const questions = asks
+    ? askSender(output, { isOneRoot: paths.length === 1, leftOut: (found) => view.expect(found) })
+    : {}
+  saySent(await view.follow(sendFiles(paths, { ...options, ...questions })), output)
 }
 
 /** The last line of a sender. */

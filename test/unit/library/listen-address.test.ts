@@ -96,6 +96,7 @@ describe('where Tailscale cannot be used', () => {
     expect(asked).toHaveBeenCalledWith(
       { address: place.address, interfaceName: expect.any(String) as string },
       'Tailscale is stopped on this machine',
+      expect.any(AbortSignal),
     )
     await expect(findListenPlace({ listenOnLan: asked })).rejects.toMatchObject({ code: 'no_tailscale' })
   })
