@@ -21,7 +21,7 @@ import {
   type StateRun,
 } from '../protocol/messages.ts'
 import { encodeRangePages, type RangeSet } from '../protocol/ranges.ts'
-import { releaseBuffer } from './buffers.ts'
+import { releasePacked } from './buffers.ts'
 import type { Incoming, Teller } from './incoming.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
@@ -281,7 +281,7 @@ export class ReceiverSession {
       return accepted.incoming.chunk(offset, packed, release)
     }
     return decodeChunk(codec, packed, Math.min(rawBytes, MAX_CHUNK_BYTES)).then((raw) =>
-      accepted.incoming.chunk(offset, raw, () => releaseBuffer(raw)),
+      accepted.incoming.chunk(offset, raw, () => releasePacked(raw)),
     )
   }
 
