@@ -54,12 +54,20 @@ export class BufferRing {
     return this.#free.length > 0 || this.#made < this.#most
   }
 
-  /** Resolves when there is a buffer to take. For one who waits. */
-  async spare(): Promise<void> {
+  /** Resolves when there is a buffer to take. For one who waits. @throws the signal's reason when it is aborted first */
+  async spare(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
     if (this.hasSpare) return
     await new Promise<void>((resolve) => {
-      this.#wake = resolve
+      const wake = (): void => {
+        signal.removeEventListener('abort', wake)
+        this.#wake = null
+        resolve()
+      }
+      this.#wake = wake
+      signal.addEventListener('abort', wake, { once: true })
     })
+    signal.throwIfAborted()
   }
 
   /** To be called only where there is one. */
@@ -73,6 +81,5 @@ export class BufferRing {
   give(buffer: Uint8Array): void {
     this.#free.push(buffer)
     this.#wake?.()
-    this.#wake = null
   }
 }

@@ -280,7 +280,7 @@ export class Outgoing {
       for (;;) {
         if (turns.isDue()) await turns.rest()
         const bytes = await lane.capacity(over)
-        if (next === null) await rooms.spare()
+        if (next === null) await rooms.spare(over)
         const current = next ?? this.#read(lane, bytes, rooms)
         next = null
         if (current === null) {
@@ -292,8 +292,8 @@ export class Outgoing {
         // The next read is under way in the pool while this chunk is sealed here.
         if (rooms.hasSpare) next = this.#read(lane, bytes, rooms)
         this.#deliver(lane, current, outcome, over)
-          .finally(() => rooms.give(current.buffer))
           .catch((error: unknown) => failure.abort(error))
+          .finally(() => rooms.give(current.buffer))
       }
     } finally {
       // Only here is it certain that nothing more is leased for this lane: a new session may have begun meanwhile.

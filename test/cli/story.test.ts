@@ -184,6 +184,14 @@ describe.concurrent('the line for the other side', () => {
   })
 })
 
+test('ends by itself on both sides: a `process.exit()` may hang, as Node’s does at times', async ({ desk }) => {
+  const env = { NODE_OPTIONS: '--import=data:text/javascript,process.exit=()=>{}' }
+  const sender = await desk.send([desk.folder('tree', { a: '1' })], { env })
+  const received = await desk.receive(sender.connect, [], { env })
+  expect([received.code, (await sender.process.end).code]).toEqual([0, 0])
+  expect((await desk.run(['receive', sender.connect, '--no-such-option'], { env })).code).toBe(2)
+})
+
 describe.concurrent('how much is said', () => {
   test('is nothing with -q, and no JSON without --json', async ({ desk }) => {
     const sender = await desk.send([desk.folder('tree', { a: '1' })])
