@@ -8,11 +8,11 @@
 import type { CompressSetting } from '../protocol/choices.ts'
 import { encodeChunk, type EncodedChunk, pickCodec } from './codec-table.ts'
 
-/** Packing that saves less than a twentieth costs both sides more than it brings. */
+/** Packing that saves less than a twentieth counts as a failure. */
 const LEAST_SAVING = 0.05
-/** What so few bytes tell of those behind them is nothing. */
+/** So few bytes say nothing of those behind them. */
 const MIN_TELLING_BYTES = 4096
-/** Chunks that go unpacked after many failures: packing in vain is one in so many then. */
+/** Chunks that go as they are after many failures: one in so many is packed in vain then. */
 const MAX_SKIPPED = 64
 
 export class ChunkPacker {
