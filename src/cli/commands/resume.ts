@@ -42,7 +42,8 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
     token: given.token ?? tokenOfEnvironment(),
     accept: (offer) => {
       view.clear()
-      return showOffer(offer, output)
+      showOffer(offer, output)
+      return true
     },
   })
   const result = await view.follow(transfer)

@@ -185,10 +185,9 @@ test('who there is on the tailnet', async () => {
   })
 })
 
-describe('the tailscale command, where there is no socket', () => {
+describe.skipIf(process.platform === 'win32')('the tailscale command, where there is no socket', () => {
   let folder: string
-  beforeEach(({ skip }) => {
-    skip(process.platform === 'win32', 'the command of these tests is a shell script')
+  beforeEach(() => {
     folder = fs.mkdtempSync(join(tmpdir(), 'sealift-tailscale-'))
   })
   afterEach(() => fs.rmSync(folder, { recursive: true }))
