@@ -139,7 +139,7 @@ async function demo(folder: string): Promise<void> {
   say(
     `Sender:    ${formatCount(listening['files'] as number)} files, ${formatSize(listening['bytes'] as number)}, waiting.`,
   )
-  say(`           On the other side run:  sealift receive ${connect}`)
+  say(`           On the other machine run:  sealift receive ${connect}`)
   say()
 
   const first = new Sealift(['receive', connect, '-o', out], receiverLedger)

@@ -24,7 +24,16 @@ const INSTALL_TIMEOUT_MS = 180_000
 
 /** Never throws: a package that cannot be had costs its tests, not the run. */
 export function installTestPackages(): void {
-  const missing = PACKAGES.filter((wanted) => !isOnPath(wanted.program))
+  installPackages(PACKAGES)
+}
+
+/** The same for what one kind of test alone needs. */
+export function installPackage(wanted: DebianPackage): void {
+  installPackages([wanted])
+}
+
+function installPackages(packages: readonly DebianPackage[]): void {
+  const missing = packages.filter((wanted) => !isOnPath(wanted.program))
   if (missing.length === 0) return
   const fault = install(missing.map((wanted) => wanted.name))
   for (const wanted of missing.filter((wanted) => !isOnPath(wanted.program)))

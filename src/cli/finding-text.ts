@@ -4,7 +4,8 @@
  */
 
 import type { Finding, FindingStatus } from '../library/diagnose.ts'
-import { shown } from './output.ts'
+import { escapeControls } from '../protocol/names.ts'
+import { displayWidth } from './columns.ts'
 
 /** Width of the left column: a space, the longest status, and a gap. */
 const STATUS_COLUMNS = 10
@@ -40,17 +41,17 @@ export function findingLines(finding: Finding, columns: number, emphasize: (text
 
 /** Lines that begin with spaces are commands. */
 function adviceLines(line: string, at: number, width: number): string[] {
-  if (line.startsWith('  ')) return [`    ${shown(line.trim())}`]
+  if (line.startsWith('  ')) return [`    ${escapeControls(line.trim())}`]
   const mark = at === 0 ? '> ' : '  '
   return wrapped(line, width - mark.length).map((part, index) => `${index === 0 ? mark : '  '}${part}`)
 }
 
-/** Text in lines of at most so many characters; a longer word gets a line of its own, a number stays with its unit. */
+/** Text in lines of at most so many columns; a longer word gets a line of its own, a number stays with its unit. */
 function wrapped(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of shown(text).split(/(?<!\d) | (?![A-Za-z])/)) {
-    if (line !== '' && line.length + 1 + word.length > width) {
+  for (const word of escapeControls(text).split(/(?<!\d) | (?![A-Za-z])/)) {
+    if (line !== '' && displayWidth(line) + 1 + displayWidth(word) > width) {
       lines.push(line)
       line = word
     } else line = line === '' ? word : `${line} ${word}`

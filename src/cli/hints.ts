@@ -21,6 +21,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string>> = {
   already_done: 'sealift status ID says how it ended',
   rejected: 'ask whoever receives; the same line offers it again',
   declined: 'run the same line again to be asked once more',
+  unanswered: 'run the same line again to be asked once more, or with --yes to take the default of every question',
   conflict: '--conflict rename keeps both, skip keeps what is there, overwrite replaces it',
   policy_refused: 'ask whoever receives what they allow',
   version_mismatch: 'install the same version of Sealift on both sides',

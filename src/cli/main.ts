@@ -34,8 +34,9 @@ function usageError(thrown: CommanderError): SealiftError {
   const [line = '', suggestion] = thrown.message.replace(/^error: /, '').split('\n')
   // What was typed may hold a token: the values are left out.
   const first = line.replace(/( but got \d+): .*$/, '$1').replace(/^(unknown option '[^'=]*)=.*'/, "$1'")
-  const hint =
-    suggestion === undefined
+  const hint = /^too many arguments for 'receive'/.test(first)
+    ? 'a token with spaces goes in quotes, with its address; a folder goes behind -o'
+    : suggestion === undefined
       ? 'sealift --help lists the commands, sealift COMMAND --help its options'
       : suggestion.replace(/^\(|\)$/g, '')
   const file = /^unknown option '(-[^']*)'/.exec(first)?.[1]
@@ -44,9 +45,12 @@ function usageError(thrown: CommanderError): SealiftError {
   })
 }
 
-const code = await main(process.argv.slice(2))
-// What is still under way (a farewell, a socket that lingers) must not hold the terminal; output is flushed first.
-process.exitCode = code
+/** A farewell or a socket that lingers may take so long, and then it must not hold the terminal any more. */
+const LINGER_MS = 200
+
+process.exitCode = await main(process.argv.slice(2))
 await flushEvents()
 await new Promise((resolve) => process.stderr.write('', resolve))
-process.exit(code)
+// The process ends by itself. `process.exit()` at once would wait for compiler threads that may be waiting for this one
+// to collect garbage, for ever (nodejs/node#54918; seen in one of ten large transfers).
+setTimeout(() => process.exit(), LINGER_MS).unref()

@@ -6,7 +6,7 @@
  */
 
 import { ERROR_TABLE, type SealiftError } from '../protocol/errors.ts'
-import { escapeControls, escapeForDisplay, escapeText } from '../protocol/names.ts'
+import { escapeControls, escapeForDisplay } from '../protocol/names.ts'
 import { columnsOf, wrapWords } from './columns.ts'
 import { DEFAULT_HINTS } from './hints.ts'
 
@@ -65,12 +65,6 @@ export class Output {
     if (this.json) writeSoon(`${JSON.stringify(event)}\n`)
   }
 
-  /** A text that was received: as it is for programs, harmless for a terminal. With `--json` its event says it. */
-  text(text: string): void {
-    if (this.json) return
-    writeSoon(process.stdout.isTTY ? `${escapeText(text)}\n` : text)
-  }
-
   /** One line, then hints; with `--json` the same as an event too. */
   error(error: SealiftError): void {
     const message = escapeControls(error.message)
@@ -94,6 +88,20 @@ export class Output {
     process.stderr.write(`${start}${painted}\n${hints.join('')}`)
   }
 
+  /** A line that belongs to a question: said with `-q` too. */
+  tell(line: string): void {
+    process.stderr.write(`${line}\n`)
+  }
+
+  /** Columns of the terminal; without one, as many as it takes. */
+  get columns(): number {
+    return process.stderr.isTTY ? columnsOf(process.stderr) : Number.POSITIVE_INFINITY
+  }
+
+  caution(text: string): string {
+    return this.#paint('33', text)
+  }
+
   strong(text: string): string {
     return this.#paint('1', text)
   }
@@ -114,19 +122,15 @@ function wrapped(line: string): string {
 }
 
 let waiting = ''
-let hasWritten = false
 
 /** Lines of one turn go out in one write: a tree of 12,000 files would pay for 12,000 otherwise. */
 function writeSoon(line: string): void {
   if (waiting === '') setImmediate(() => void flushEvents())
   waiting += line
-  hasWritten = true
 }
 
-/** Writes out what waits; resolves when all that was written by {@link Output} has left. */
+/** Writes out what waits; resolves when it has left. */
 export function flushEvents(): Promise<void> {
-  // Content that nobody takes any more must not be waited for.
-  if (!hasWritten) return Promise.resolve()
   const text = waiting
   waiting = ''
   return new Promise((resolve) => process.stdout.write(text, () => resolve()))

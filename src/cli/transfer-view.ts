@@ -3,9 +3,10 @@
 import { formatAddress } from '../config/address.ts'
 import { formatCount, formatFiles, formatSize } from '../config/sizes.ts'
 import type { Transfer, TransferResult } from '../library/transfer.ts'
-import type { ListeningEvent, TransferEvent, WarningEvent } from '../transfer/events.ts'
+import type { ExcludedEvent, ListeningEvent, TransferEvent, WarningEvent } from '../transfer/events.ts'
 import { type Output, shown } from './output.ts'
 import type { ProgressLine } from './progress-line.ts'
+import { nameLeftOut } from './send-questions.ts'
 
 /** Names of failed files that are shown one by one. */
 const MAX_WARNINGS_SHOWN = 20
@@ -13,19 +14,18 @@ const MAX_WARNINGS_SHOWN = 20
 export class TransferView {
   readonly #output: Output
   readonly #limit: number | undefined
-  readonly #sends: string | null
   #line: ProgressLine | null = null
+  /** What is left out, until all of it is known. */
+  #leftOut: ExcludedEvent[] = []
+  /** Paths that a person has agreed to leave out. */
+  readonly #agreed = new Set<string>()
   #warnings = 0
   #lastWarning = ''
 
-  /**
-   * @param limit bytes a second that `--bwlimit` allows
-   * @param sends what is sent, where it is no files
-   */
-  constructor(output: Output, limit?: number, sends: string | null = null) {
+  /** @param limit bytes a second that `--bwlimit` allows */
+  constructor(output: Output, limit?: number) {
     this.#output = output
     this.#limit = limit
-    this.#sends = sends
   }
 
   /** Shows all events and waits for the end. @throws SealiftError of the transfer */
@@ -47,9 +47,15 @@ export class TransferView {
       return await transfer.done
     } finally {
       this.#line?.close()
+      this.#sayLeftOut()
       if (this.#warnings > MAX_WARNINGS_SHOWN)
         this.#output.warn(`and ${formatCount(this.#warnings - MAX_WARNINGS_SHOWN)} more`)
     }
+  }
+
+  /** What is said no more, as a question has named it. */
+  expect(leftOut: readonly { readonly path: string }[]): void {
+    for (const { path } of leftOut) this.#agreed.add(path)
   }
 
   /** Takes the progress line away before something else is written. */
@@ -66,7 +72,12 @@ export class TransferView {
       return
     }
     if (event.event === 'file') return
+    if (event.event === 'excluded') {
+      if (!this.#agreed.has(event.path)) this.#leftOut.push(event)
+      return
+    }
     this.clear()
+    this.#sayLeftOut()
     switch (event.event) {
       case 'listening':
         this.#listening(event)
@@ -79,16 +90,8 @@ export class TransferView {
       case 'refused':
         output.detail(`Refused ${shown(event.peer)}: ${event.code}`)
         break
-      case 'excluded':
-        output.say(
-          `Left out ${shown(event.path)} (${formatFiles(event.files)}, ${formatSize(event.bytes)}): ${shown(event.reason)}. --all sends it.`,
-        )
-        break
       case 'warning':
         this.#warn(event)
-        break
-      case 'text':
-        output.text(event.text)
         break
       case 'done':
         break
@@ -104,16 +107,30 @@ export class TransferView {
     if (this.#warnings <= MAX_WARNINGS_SHOWN || isAtDoor) this.#output.warn(message)
   }
 
+  /** A line for each rule that left something out; with `-v` one for each path. */
+  #sayLeftOut(): void {
+    const output = this.#output
+    const leftOut = this.#leftOut
+    this.#leftOut = []
+    if (output.quiet) return
+    const groups = Map.groupBy(leftOut, ({ reason }) => (reason === 'venv' || reason === 'cache' ? '' : reason))
+    for (const [reason, found] of groups) {
+      const why = reason === '' ? '. --all sends ' + (found.length === 1 ? 'it.' : 'them.') : `: ${shown(reason)}.`
+      output.say(nameLeftOut(found, false, output.columns, (names) => `Left out ${names}${why}`))
+      if (found.length > 1)
+        for (const { path, files, bytes } of found)
+          output.detail(`  ${shown(path)} (${formatFiles(files)}, ${formatSize(bytes)})`)
+    }
+  }
+
   #listening(event: ListeningEvent): void {
     if (this.#line !== null) this.#line.role = 'sender'
     const { address, port, token, tailnet, files, bytes } = event
     const output = this.#output
     if (output.quiet) return
-    const amount = this.#sends ?? `${formatFiles(files)}, ${formatSize(bytes ?? 0)}`
-    output.say(`Sending ${amount}.  On the other side run:`)
-    output.say()
+    const amount = bytes === null ? 'standard input' : `${formatFiles(files)}, ${formatSize(bytes)}`
+    output.say(`Sending ${amount}.  On the other machine run:`)
     output.say(output.strong(`    sealift receive ${formatAddress(address, port, true)}:${token ?? ''}`))
-    output.say()
     if (tailnet !== null) output.say(`Tailscale checks who connects (${shown(tailnet)}), and the token is needed too.`)
     else if (address !== '127.0.0.1') output.say('Only the token guards this address: pass it on by a way you trust.')
   }

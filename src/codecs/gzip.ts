@@ -7,8 +7,8 @@ import { promisify } from 'node:util'
 
 import { checkLevel, checkRawBytes, CODEC_IDS, codecFailed } from './codec.ts'
 import type { Codec } from './codec.ts'
+import { packWhole } from './one-shot.ts'
 
-const pack = promisify<Uint8Array, zlib.ZlibOptions, Uint8Array>(zlib.gzip)
 const unpack = promisify<Uint8Array, zlib.ZlibOptions, Uint8Array>(zlib.gunzip)
 
 /** Room beyond the expected length, so that the end is seen without a second buffer and a second trip to the pool. */
@@ -22,7 +22,10 @@ export const gzip: Codec = {
 
   async encode(raw, level) {
     checkLevel(gzip, level)
-    return pack(raw, { level, chunkSize: raw.length + SLACK_BYTES })
+    return packWhole(
+      zlib.createGzip({ level, flush: zlib.constants.Z_FINISH, chunkSize: raw.length + SLACK_BYTES }),
+      raw,
+    )
   },
 
   async decode(packed, rawBytes) {

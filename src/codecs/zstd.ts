@@ -8,8 +8,9 @@ import { promisify } from 'node:util'
 import { SealiftError } from '../protocol/errors.ts'
 import { checkLevel, checkRawBytes, CODEC_IDS, codecFailed } from './codec.ts'
 import type { Codec } from './codec.ts'
+import { packWhole } from './one-shot.ts'
 
-type Pack = (raw: Uint8Array, options: zlib.ZstdOptions) => Promise<Uint8Array>
+type Unpack = (packed: Uint8Array, options: zlib.ZstdOptions) => Promise<Uint8Array>
 
 /** Room beyond the expected length, so that the end is seen without a second buffer and a second trip to the pool. */
 const SLACK_BYTES = 1024
@@ -21,13 +22,12 @@ const SLACK_BYTES = 1024
 const MAX_WINDOW_LOG = 23
 
 /** The two functions of node:zlib, absent before Node 22.15 and where Node was built without them. */
-export type ZstdRuntime = Partial<Pick<typeof zlib, 'zstdCompress' | 'zstdDecompress'>>
+export type ZstdRuntime = Partial<Pick<typeof zlib, 'createZstdCompress' | 'zstdDecompress'>>
 
 /** @param runtime node:zlib, or what a test puts in its place */
 export function createZstd(runtime: ZstdRuntime): Codec {
-  const { zstdCompress, zstdDecompress } = runtime
-  const pack: Pack = zstdCompress === undefined ? absent : promisify(zstdCompress)
-  const unpack: Pack = zstdDecompress === undefined ? absent : promisify(zstdDecompress)
+  const { createZstdCompress, zstdDecompress } = runtime
+  const unpack: Unpack = zstdDecompress === undefined ? absent : promisify(zstdDecompress)
 
   const codec: Codec = {
     name: 'zstd',
@@ -37,12 +37,15 @@ export function createZstd(runtime: ZstdRuntime): Codec {
 
     async encode(raw, level) {
       checkLevel(codec, level)
-      return pack(raw, {
+      if (createZstdCompress === undefined) return absent()
+      const stream = createZstdCompress({
         params: { [zlib.constants.ZSTD_c_compressionLevel]: level },
         // a known length lets zstd choose a window no larger than the chunk
         pledgedSrcSize: raw.length,
+        flush: zlib.constants.ZSTD_e_end,
         chunkSize: raw.length + SLACK_BYTES,
       })
+      return packWhole(stream, raw)
     },
 
     async decode(packed, rawBytes) {
@@ -75,6 +78,6 @@ function absent(): Promise<never> {
 }
 
 /** Whether this Node has zstd at all. */
-export const HAS_ZSTD: boolean = typeof (zlib as ZstdRuntime).zstdCompress === 'function'
+export const HAS_ZSTD: boolean = typeof (zlib as ZstdRuntime).createZstdCompress === 'function'
 
 export const zstd: Codec = createZstd(zlib)

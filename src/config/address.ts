@@ -12,21 +12,24 @@ export interface ConnectAddress {
 
 const HINT = 'an address looks like 192.168.1.20:coral-magnet, host:15820:coral-magnet or [fe80::1]:15820:coral-magnet'
 
+/** Words with a colon between them, as some people would write a token; words that are all hex may be a part of IPv6. */
+const COLON_TOKEN = /^\s*(?=.*[g-z])[a-z]+(?:\s*:\s*[a-z]+)+\s*$/i
+
 /** @throws SealiftError `usage`; the message repeats the host only, as the rest may be secret */
 export function parseConnectAddress(text: string): ConnectAddress {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]\s]*))(?::(.*))?$/s.exec(text.trim())
+  const match = /^(?:\[([^\]]*)\]|([^:[\]\s]*))\s*(?::(.*))?$/s.exec(text.trim())
   const host = match?.[1] ?? match?.[2] ?? ''
   if (match === null || host === '' || host.startsWith('-'))
     throw new SealiftError('usage', 'this is no address to receive from', { hint: HINT })
   const rest = match[3]
   if (rest === undefined) return { host, port: DEFAULT_PORT, token: null }
   // A port is all digits, and a token never is.
-  const withPort = /^(\d+)(?::(.*))?$/s.exec(rest)
+  const withPort = /^\s*(\d+)\s*(?::(.*))?$/s.exec(rest)
   const portText = withPort?.[1]
   const token = withPort === null ? rest : withPort[2]
   const port = portText === undefined ? DEFAULT_PORT : parsePort(portText, 'the port')
-  // No token has a colon: this is IPv6 without its brackets, of which nobody can tell where it ends.
-  if (token?.includes(':') === true)
+  // Mostly this is IPv6 without its brackets, of which nobody can tell where it ends.
+  if (token?.includes(':') === true && !COLON_TOKEN.test(token))
     throw new SealiftError('usage', 'this is no address to receive from', { hint: HINT })
   if (port === 0) throw new SealiftError('usage', 'nothing can be received from port 0', { hint: HINT })
   return { host, port, token: token === undefined || token.trim() === '' ? null : token }

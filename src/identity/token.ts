@@ -40,7 +40,7 @@ export function generateToken(wordCount: 2 | 4, randomBytes: (length: number) =>
 
 /**
  * What a person typed or pasted, in the one form that both sides give to the handshake: NFKC, lower case, invisible
- * characters removed, and each run of spaces, dots, underscores and dashes of any kind as one `-`. No word is looked up:
+ * characters removed, and each run of spaces, punctuation and symbols as one `-`. No word is looked up:
  * a token that is wrong is for the other side to find.
  *
  * @returns UTF-8, the caller's to zero
@@ -52,7 +52,7 @@ export function normalizeToken(text: string): Uint8Array {
     .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
     .toLowerCase()
     .normalize('NFKC')
-    .replace(/[\s._\p{Pd}]+/gu, '-')
+    .replace(/[\s\p{P}\p{S}]+/gu, '-')
     .replace(/^-|-$/g, '')
   if (folded === '') throw new SealiftError('usage', 'the token is empty')
   return encodeUtf8(folded)

@@ -48,7 +48,7 @@ export function checkPrivateFolder(folder: string): void {
   const sticky = (found.mode & 0o1000) !== 0
   if (writableByOthers && !sticky) {
     throw new SealiftError('ledger_unavailable', `others may write in the folder of the ledger: ${folder}`, {
-      hint: `Take that from them (chmod go-w '${folder}'), or choose another place with DB_PATH.`,
+      hint: `Take that from them, or choose another place with DB_PATH:\n  chmod go-w '${folder}'`,
     })
   }
 }
@@ -81,7 +81,7 @@ export function checkPrivateFile(path: string): FileIdentity | null {
   }
   if ((found.mode & 0o077n) !== 0n) {
     throw new SealiftError('ledger_unavailable', `others may read or write the ledger: ${path}`, {
-      hint: `It holds keys that let a peer come back. Close it (chmod 600 '${path}') if you trust what is in it.`,
+      hint: `It holds keys that let a peer come back. Close it, if you trust what is in it:\n  chmod 600 '${path}'`,
     })
   }
   return found

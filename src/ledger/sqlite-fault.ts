@@ -68,7 +68,8 @@ export function damagedLedger(path: string, cause?: unknown): SealiftError {
 
 function asideHint(path: string): string {
   return [
-    `Move it aside, with its -wal and -shm where they are: mv '${path}' '${path}.damaged'`,
+    'Move it aside, with its -wal and -shm where they are:',
+    `  mv '${path}' '${path}.damaged'`,
     'A new one is made at the next start. Nothing that arrived is lost: unfinished bytes stay in their',
     '.sealift-*.part folders beside the destination, but those transfers begin again.',
   ].join('\n')

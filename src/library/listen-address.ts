@@ -8,8 +8,9 @@ import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { AllowedPeers, TailnetGate } from '../guard/tailnet-gate.ts'
 import type { TailnetState } from '../guard/tailscale.ts'
+import { looksLikeTailscale } from '../guard/tailscale-range.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { systemClock } from '../transfer/clock.ts'
+import { orAborted, systemClock } from '../transfer/clock.ts'
 import type { LanAddress, SendOptions } from './options.ts'
 
 /** A place to listen at. */
@@ -31,6 +32,7 @@ export interface ListenOptions extends Pick<
 
 /** Where Tailscale without an interface hands in what comes for this machine. */
 const USERSPACE_HOST = '127.0.0.1'
+const NEVER = new AbortController().signal
 const UNGUARDED = 'Tailscale checks --allow-user and --allow-tag, on its own address only'
 
 /**
@@ -54,7 +56,7 @@ export async function findListenPlace(options: ListenOptions): Promise<ListenPla
   const home = await readTailnet({ signal: options.signal })
   options.signal?.throwIfAborted()
   return listen === undefined
-    ? placeByDefault(home, allowed, isPicky, options.listenOnLan)
+    ? placeByDefault(home, allowed, isPicky, options)
     : placeNamed(listen.replace(/^\[(.*)\]$/, '$1'), home, allowed, isPicky)
 }
 
@@ -62,7 +64,7 @@ async function placeByDefault(
   home: TailnetState,
   allowed: AllowedPeers,
   isPicky: boolean,
-  listenOnLan: SendOptions['listenOnLan'],
+  { listenOnLan, signal = NEVER }: ListenOptions,
 ): Promise<ListenPlace> {
   const own = home.state === 'running' ? chooseAddress(home) : null
   if (own !== null) return guarded(own, home, allowed)
@@ -76,7 +78,8 @@ async function placeByDefault(
   const reason = home.state === 'absent' ? 'No Tailscale here' : detail.replace(/^./, (first) => first.toUpperCase())
   const found = findLanAddress()
   // Whoever names the peers that may come does not want all others either.
-  if (!isPicky && found !== null && (await listenOnLan?.(found, reason)) === true) return unguarded(found.address)
+  const answer = isPicky || found === null ? undefined : listenOnLan?.(found, reason, signal)
+  if (found !== null && (await orAborted(Promise.resolve(answer), signal)) === true) return unguarded(found.address)
   throw new SealiftError('no_tailscale', detail, { hint: [advice, listenHint()].filter(Boolean).join('\n') })
 }
 
@@ -90,7 +93,7 @@ function placeNamed(
   if (home.state === 'running' && home.addresses.includes(listen.toLowerCase()))
     return guarded(listen.toLowerCase(), home, allowed)
   // Refused only: where Tailscale does not answer, nobody could check who comes to an address that is likely its own.
-  if (home.state === 'unreachable' && (isPicky || isInTailscaleRange(listen)))
+  if (home.state === 'unreachable' && (isPicky || looksLikeTailscale(listen)))
     throw new SealiftError('no_tailscale', home.detail, {
       hint: [home.advice, '--listen takes it for no Tailscale address only when Tailscale says so'].join('\n'),
     })
@@ -143,16 +146,11 @@ export function findLanAddress(): LanAddress | null {
   const found = Object.entries(networkInterfaces()).flatMap(([interfaceName, addresses]) =>
     (addresses ?? [])
       .filter(({ internal, address }) => !internal && !/^(169\.254\.|fe80:)/.test(address))
-      .filter(({ address }) => !isInTailscaleRange(address))
+      .filter(({ address }) => !looksLikeTailscale(address))
       .map(({ address, family }) => ({ address, interfaceName, family })),
   )
   const first = found.find(({ family }) => family === 'IPv4') ?? found[0]
   return first === undefined ? null : { address: first.address, interfaceName: first.interfaceName }
-}
-
-/** Where Tailscale takes its addresses from. Others do too, so this proves nothing. */
-function isInTailscaleRange(address: string): boolean {
-  return /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|^fd7a:115c:a1e0:/i.test(address)
 }
 
 /** The lines that work without Tailscale; every hint about where to listen shows all three. */

@@ -1,7 +1,9 @@
 /** What `sendFiles` and `receiveFiles` may be told. Every field has a default; durations are in milliseconds, sizes in bytes. */
 
 import type { CompressSetting, ConflictPolicy } from '../protocol/choices.ts'
+import type { ExcludedEvent } from '../transfer/events.ts'
 import type { StageProbe } from '../transfer/stage.ts'
+import type { OfferListing } from './offer-listing.ts'
 import type { StopSignal } from './stop-signal.ts'
 
 /** What both sides may be told. */
@@ -44,7 +46,8 @@ export interface SendOptions extends TransferOptions {
    * Asked where no place was named and Tailscale cannot be used: whether to listen on the local network, where only the token
    * guards. Default: no. `reason` is a sentence without its full stop.
    */
-  readonly listenOnLan?: ((lan: LanAddress, reason: string) => boolean | Promise<boolean>) | undefined
+  readonly listenOnLan?:
+    ((lan: LanAddress, reason: string, signal: StopSignal) => boolean | Promise<boolean>) | undefined
   /** Default 15820; 0 takes any free port. */
   readonly port?: number | undefined
   /** How long to wait for a receiver; default 5 minutes. */
@@ -65,16 +68,26 @@ export interface SendOptions extends TransferOptions {
   readonly compressionLevel?: number | undefined
   /** 0 (last) … 9 (first). */
   readonly priority?: number | undefined
+  /**
+   * Asked where environments or caches are found and `all` is not set: whether to leave them out. Default: yes. A no is
+   * the same as `all`.
+   */
+  readonly leaveOut?: ((found: readonly ExcludedEvent[], signal: StopSignal) => boolean | Promise<boolean>) | undefined
+  /** Asked where neither `compress` nor `compressionLevel` is set. Default: `none`. */
+  readonly chooseCompression?: ((signal: StopSignal) => CompressSetting | Promise<CompressSetting>) | undefined
 }
 
 /** What `sendStream` and `sendText` may be told: what concerns a tree of files is of no use there. */
-export interface StreamSendOptions extends Omit<SendOptions, 'exclude' | 'excludeFrom' | 'all' | 'links'> {
+export interface StreamSendOptions extends Omit<
+  SendOptions,
+  'exclude' | 'excludeFrom' | 'all' | 'links' | 'leaveOut' | 'chooseCompression'
+> {
   /** What the receiver saves it as: one name, without folders; default `stdin`. */
   readonly fileName?: string | undefined
 }
 
 /** What a receiver is offered. */
-export interface IncomingOffer {
+export interface IncomingOffer extends OfferListing {
   /** UUID of the transfer. */
   readonly transferId: string
   /** Who sends, as they say themselves; not proved. */
@@ -87,20 +100,12 @@ export interface IncomingOffer {
   readonly files: number
   /** Their content; `null` while unknown. */
   readonly bytes: number | null
-  /** Files to save; one file for the `output` that was given; or a text, which is saved nowhere and comes as an event. */
-  readonly kind: 'files' | 'output' | 'text'
-  /** Paths of the first files, as in the manifest. */
-  readonly firstPaths: readonly string[]
-  /** Where they would be saved, absolute; empty where they would not. */
+  /** Where they would be saved, absolute. */
   readonly outputDir: string
   /** Where each root would be saved, under the policy of now. */
   readonly savedAs: readonly string[]
   /** Room there; `null` where the system does not say. */
   readonly freeBytes: number | null
-  /** Files that are there already with other content. */
-  readonly differing: number
-  /** Files that are there already and need not be sent. */
-  readonly unchanged: number
 }
 
 /** The answer to an offer: no, yes, or yes with another policy for what is in the way. */
@@ -110,11 +115,6 @@ export type OfferAnswer = boolean | ConflictPolicy
 export interface ReceiveOptions extends TransferOptions {
   /** Where roots are saved; default the current folder; made where it is missing. */
   readonly outputDir?: string | undefined
-  /**
-   * Takes the content of the one file that is sent, in order, instead of a folder; each piece is its own, and the next
-   * one waits for its promise. Only what it took counts as received. What it throws ends the transfer on both sides.
-   */
-  readonly output?: ((bytes: Uint8Array) => void | Promise<void>) | undefined
   /** The token, where the address does not hold it. */
   readonly token?: string | undefined
   /** What to do with what is in the way; default `auto`. */

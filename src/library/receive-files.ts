@@ -3,11 +3,11 @@
  * comes back by itself when the connection drops.
  */
 
+import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { dialTcp } from '../carriers/tcp.ts'
 import { type ConnectAddress, parseConnectAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
-import { type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
 import { freeBytes } from '../files/free-space.ts'
 import { checkTarget, removeStaleStaging } from '../files/staging.ts'
 import { normalizeToken } from '../identity/token.ts'
@@ -17,26 +17,23 @@ import { toHex } from '../protocol/bytes.ts'
 import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
-import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import { KIND_FILE } from '../protocol/manifest.ts'
 import { delay, systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { type ReceiverOutcome, ReceiverSession } from '../transfer/receiver-session.ts'
 import type { OfferToDecide } from '../transfer/offer-decision.ts'
-import type { LastingReception, StartedTransfer } from '../transfer/lasting-reception.ts'
-import type { DirectReception } from '../transfer/reception.ts'
+import { DirectReception, type StartedTransfer } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { Waiting } from '../transfer/waiting.ts'
+import { listOffer } from './offer-listing.ts'
 import type { ReceiveOptions } from './options.ts'
-import { identifyPeer } from './peer-identity.ts'
-import { makeReceptions } from './receptions.ts'
+import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
-/** How many paths a user is shown before accepting. */
-const FIRST_PATHS = 8
 /** With everything saved, the sender gets this long to come back and hear of it. */
 const TELL_TIMEOUT_MS = 3000
 const FIRST_BACK_OFF_MS = 100
@@ -84,11 +81,8 @@ class DirectReceive {
   readonly #emit: Emit
   readonly #signal: AbortSignal
   readonly #ledger: Ledger
-  /** Where it goes, among the keys of coming back too. */
   readonly #outputDir: string
-  readonly #reception: LastingReception
-  /** Saves files; `null` where all goes to an output. */
-  readonly #files: DirectReception | null
+  readonly #reception: DirectReception
   #started: StartedTransfer | null = null
   #progress: Progress | null = null
   #conversation: ReceiverSession | null = null
@@ -108,16 +102,23 @@ class DirectReceive {
     this.#emit = emit
     this.#signal = signal
     this.#ledger = ledger
-    const made = makeReceptions({
-      address,
-      options,
+    this.#outputDir = resolve(options.outputDir ?? '.')
+    this.#reception = new DirectReception({
       ledger,
-      emit,
-      signal,
-      identity: () => this.#identity,
+      clock: systemClock,
+      probe: options.probe ?? noProbe,
+      outputDir: this.#outputDir,
+      conflict: options.conflict ?? null,
+      reportsFiles: options.fileEvents !== false,
+      portableNames: options.portableNames ?? false,
+      name: options.name ?? hostname(),
+      host: address.host,
+      port: address.port,
+      peer: address.host,
       decide: (question, stop) => this.#decide(question, stop),
       onTransfer: (started) => this.#begin(started),
       onEntry: (entry, status, savedAs) => this.#entry(entry, status, savedAs),
+      onWarning: (code, message) => emit({ event: 'warning', code, message }),
       onProgress: (bytes, files) => {
         this.#progressed = true
         this.#progress?.add(bytes, files)
@@ -125,9 +126,6 @@ class DirectReceive {
       onSize: (sizeBytes) => this.#progress?.setTotal(sizeBytes),
       onFault: (error) => this.#conversation?.fault(error),
     })
-    this.#reception = made.reception
-    this.#files = made.files
-    this.#outputDir = made.outputDir
   }
 
   /** What it waits for; `null` while something happens. */
@@ -140,10 +138,8 @@ class DirectReceive {
 
   async run(): Promise<TransferResult> {
     const { host } = this.#address
-    if (this.#files !== null) {
-      checkTarget(this.#outputDir)
-      removeStaleStaging(this.#outputDir, Date.now())
-    }
+    checkTarget(this.#outputDir)
+    removeStaleStaging(this.#outputDir, Date.now())
     await this.#ledger.resumeKeys.prune()
     const typed = this.#options.token ?? this.#address.token
     const token = typed === null ? null : normalizeToken(typed)
@@ -197,7 +193,7 @@ class DirectReceive {
       await this.#reception.close()
       for (const { resumeKey } of keys) resumeKey.fill(0)
     }
-    throw this.#explain(toSealiftError(failure))
+    throw await this.#explain(toSealiftError(failure))
   }
 
   /**
@@ -239,7 +235,9 @@ class DirectReceive {
         if (outcome.kind === 'done') break
         error = outcome.error
         // A fault of this side, such as a full disk, is for the user to mend: coming back would meet it again.
-        if (outcome.kind === 'ended' || this.#isOver(error)) break
+        if (outcome.kind === 'ended') break
+        // Stopped by its user before anything was accepted: there is nothing to come back for.
+        if (error.code === 'peer_stopped' && this.#started === null) break
         if (this.#renewPatience()) backOffMs = FIRST_BACK_OFF_MS
       } catch (thrown) {
         this.#signal.throwIfAborted()
@@ -258,27 +256,7 @@ class DirectReceive {
     }
     // Once all is saved, it does not matter that the sender may not know: it can ask again.
     if (error === null || this.#reception.finished !== null) return this.#result()
-    if (this.#isOver(error)) throw await this.#giveUp(error)
     throw error
-  }
-
-  /** Whether the sender is gone for good, and with it what it read from a pipe. */
-  #isOver(error: SealiftError): boolean {
-    return this.#started?.manifest.isOpenEnded === true && (error.code === 'peer_stopped' || isRefused(error))
-  }
-
-  async #giveUp(cause: SealiftError): Promise<SealiftError> {
-    const error = new SealiftError(
-      cause.code,
-      'the sender has ended, and what it read from a pipe cannot be read again',
-      {
-        hint: 'this transfer cannot be resumed, and nothing of it is kept: start both sides anew',
-        cause,
-        retryable: false,
-      },
-    )
-    await this.#reception.giveUp(error)
-    return error
   }
 
   /**
@@ -335,13 +313,10 @@ class DirectReceive {
         peer: this.#address.host,
         files: offer.files,
         bytes: offer.bytes,
-        kind: 'files',
-        firstPaths: firstPaths(manifest),
         outputDir,
         savedAs: plan.roots.map(({ savedAs }) => savedAs),
         freeBytes: freeBytes(outputDir),
-        differing: survey.differing + survey.otherKind,
-        unchanged: unchangedFiles(manifest, plan),
+        ...listOffer(manifest, survey, plan),
       },
       AbortSignal.any([signal, this.#signal]),
     )
@@ -382,8 +357,6 @@ class DirectReceive {
     const seconds = (this.#progress?.elapsedMs ?? 0) / 1000
     const moved = this.#progress?.movedBytes ?? 0
     this.#progress?.flush()
-    const failure = this.#onlyFailure()
-    if (failure !== null) throw failure
     const result = {
       transferId: started?.id ?? this.#reception.transferId ?? '',
       files: started?.files ?? 0,
@@ -404,28 +377,18 @@ class DirectReceive {
     return {
       role: 'receiver',
       ...result,
-      savedTo: (this.#files?.savedRoots ?? []).map((name) => resolve(this.#outputDir, name)),
+      savedTo: this.#reception.savedRoots.map((name) => resolve(this.#outputDir, name)),
+      replaced: this.#reception.replaced,
     }
   }
 
-  /** Where a transfer has one entry that cannot be sent again, its failure is that of the transfer. */
-  #onlyFailure(): SealiftError | null {
-    const isSaved = this.#files !== null && this.#files.transferId !== null
-    if (isSaved && this.#started?.manifest.isOpenEnded !== true) return null
-    const failure = this.#reception.failure(0)
-    if (failure === null) return null
-    return new SealiftError(failure.code, failure.message, {
-      hint: failure.hint ?? 'nothing of it can be used: start both sides anew',
-      cause: failure,
-      retryable: false,
-    })
-  }
-
   /** Adds what the user can do about it. */
-  #explain(error: SealiftError): SealiftError {
+  async #explain(error: SealiftError): Promise<SealiftError> {
     const transferId = this.#reception.transferId ?? undefined
     const isStop = error.code === 'interrupted' || error.code === 'terminated'
+    const isUnreachable = error.code === 'connect_failed' || error.code === 'host_unknown'
     const hint =
+      (isUnreachable ? await adviseOnReaching(this.#address.host) : null) ??
       error.hint ??
       (isStop && this.#reception.finished !== null
         ? 'all is saved already; the same line again tells the sender so'
@@ -447,29 +410,7 @@ const HINTS: Readonly<Partial<Record<SealiftError['code'], string>>> = {
   connect_failed: 'is the sender still running, and is the address right?',
 }
 
-/** Nobody listens there any more. */
-function isRefused({ code, cause }: SealiftError): boolean {
-  return code === 'connect_failed' && cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
-}
-
 /** The connection was made and then broke: the token may not be spent yet, so it is worth another try at once. */
 function isCutHandshake(error: SealiftError): boolean {
   return error.code === 'connection_lost'
-}
-
-/** Files that are there already, the same, and so will not be sent. */
-function unchangedFiles(manifest: Manifest, plan: ReceivePlan): number {
-  let files = 0
-  for (const { entry, reason } of skippedEntries(plan)) {
-    if (reason === 'unchanged' && manifest.kind(entry) === KIND_FILE) files++
-  }
-  return files
-}
-
-function firstPaths(manifest: Manifest): string[] {
-  const paths: string[] = []
-  for (let entry = 0; entry < manifest.count && paths.length < FIRST_PATHS; entry++) {
-    if (manifest.kind(entry) === KIND_FILE) paths.push(manifest.path(entry))
-  }
-  return paths
 }

@@ -13,7 +13,7 @@ import { type Run, startTransfer, type Transfer } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 /** What the ledger remembers: which files they are. */
-type Remembered = 'exclude' | 'excludeFrom' | 'all' | 'links' | 'priority'
+type Remembered = 'exclude' | 'excludeFrom' | 'all' | 'links' | 'priority' | 'leaveOut'
 
 /**
  * Options of both sides; those of the other one change nothing. `port` is where a sender listens and where a receiver

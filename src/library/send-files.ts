@@ -9,10 +9,11 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
-import { findListenPlace, type ListenPlace } from './listen-address.ts'
+import type { ListenPlace } from './listen-address.ts'
+import { settleSending } from './open-questions.ts'
 import type { SendOptions } from './options.ts'
 import { type Replaced, SenderRun } from './sender-run.ts'
-import { compressSetting, excludedEvents, walkToSend, walkWarnings } from './source-walk.ts'
+import { compressSetting, excludedEvents, walkWarnings } from './source-walk.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult, type Watch } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
@@ -40,7 +41,8 @@ export function runSend(paths: readonly string[], options: SendOptions): Run {
 
 class DirectSend {
   readonly #paths: readonly string[]
-  readonly #options: SendOptions
+  /** With the answers to what was open, once they are known. */
+  #options: SendOptions
   readonly #emit: Emit
   readonly #signal: AbortSignal
   readonly #watch: Watch
@@ -55,9 +57,8 @@ class DirectSend {
 
   async run(): Promise<TransferResult> {
     this.#signal.throwIfAborted()
-    const walk = await walkToSend(this.#paths, { ...this.#options, signal: this.#signal })
-    // Where to listen is asked after the paths: a path that is not there is the first thing to say.
-    const place = await findListenPlace({ ...this.#options, signal: this.#signal })
+    const { walk, options, place } = await settleSending(this.#paths, this.#options, this.#signal)
+    this.#options = options
     for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')
     const ledger = await openUserLedger(this.#options.ledgerPath)

@@ -12,6 +12,8 @@ export interface TransferResult extends Omit<DoneEvent, 'event'> {
   readonly role: 'sender' | 'receiver'
   /** Where files were saved (receiver), absolute, one a root. */
   readonly savedTo: readonly string[]
+  /** Files of the receiver whose place was taken (receiver): how many, and the paths of the first, as in the manifest. */
+  readonly replaced: { readonly files: number; readonly first: readonly string[] }
 }
 
 /** A transfer that is under way. */

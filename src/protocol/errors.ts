@@ -78,6 +78,13 @@ export const ERROR_TABLE = {
     retryable: false,
     meaning: 'the two sides share no protocol version, suite or cipher',
   },
+  unanswered: {
+    wire: 25,
+    http: 403,
+    exit: 3,
+    retryable: false,
+    meaning: 'a question was not answered, or not in time',
+  },
 
   auth_failed: {
     wire: 30,
@@ -234,15 +241,6 @@ const CODE_BY_WIRE: ReadonlyMap<number, ErrorCode> = new Map(
 /** The code behind a wire number; unknown numbers (a newer peer) give `null`. */
 export function errorCodeFromWire(wire: number): ErrorCode | null {
   return CODE_BY_WIRE.get(wire) ?? null
-}
-
-/**
- * Whether a peer's code may end this side under that very code: refusals, keys, network, integrity, disk and parts, but not
- * as if this user had stopped it or used it wrongly, nor as if this Sealift were at fault.
- */
-export function isTellable(code: ErrorCode): boolean {
-  const { exit } = ERROR_TABLE[code]
-  return exit >= 3 && exit <= 8
 }
 
 export interface SealiftErrorOptions {

@@ -30,3 +30,13 @@ export function delay(clock: Clock, delayMs: number, signal: AbortSignal): Promi
     else signal.addEventListener('abort', stop, { once: true })
   })
 }
+
+/** Waits for something that need not come. @throws what that throws; the signal's reason when it is aborted first */
+export function orAborted<T>(awaited: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason as Error)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    void awaited.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}

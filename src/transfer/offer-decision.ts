@@ -14,7 +14,7 @@ import { SealiftError } from '../protocol/errors.ts'
 import { CONSENT_TIMEOUT_MS } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { Offer } from '../protocol/messages.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, orAborted } from './clock.ts'
 
 /** What a person is asked about. */
 export interface OfferToDecide {
@@ -35,13 +35,13 @@ export interface DecisionOptions {
   readonly conflict: ConflictPolicy | null
   /** Whether names that other systems cannot hold are refused or renamed here too. */
   readonly portableNames: boolean
-  /** Asks the user. @returns the policy to go by @throws SealiftError `declined` */
+  /** Asks the user; the signal says when no answer is wanted any more. @returns the policy to go by @throws SealiftError `declined` */
   readonly decide: (question: OfferToDecide, signal: AbortSignal) => Promise<ConflictPolicy>
 }
 
 /**
  * Looks at what is in the way, asks the user, and plans what becomes of each entry; decided once, at acceptance.
- * @throws SealiftError `declined`, `conflict`, `disk_full`, and what the disk says
+ * @throws SealiftError `declined`, `unanswered`, `conflict`, `disk_full`, and what the disk says
  */
 export async function decideOffer(
   options: DecisionOptions,
@@ -56,10 +56,11 @@ export async function decideOffer(
   const plan = planReceive(manifest, survey, wished, rules)
   const patience = new AbortController()
   const cancel = clock.after(CONSENT_TIMEOUT_MS, () =>
-    patience.abort(new SealiftError('declined', 'nobody answered within 10 minutes')),
+    patience.abort(new SealiftError('unanswered', 'nobody answered within 10 minutes; nothing was received')),
   )
   const question = { offer, manifest, survey, plan, policy: wished, outputDir }
-  const policy = await decide(question, AbortSignal.any([signal, patience.signal])).finally(cancel)
+  const stop = AbortSignal.any([signal, patience.signal])
+  const policy = await orAborted(decide(question, stop), stop).finally(cancel)
   const decided = policy === wished ? plan : planReceive(manifest, survey, policy, rules)
   let [bytes, entries] = [offer.bytes ?? 0, manifest.count]
   for (const { entry } of skippedEntries(decided)) {

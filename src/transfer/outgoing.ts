@@ -16,6 +16,7 @@ import { MAX_CHUNK_BYTES, MAX_RANGES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import type { EntryDigest, StateRun } from '../protocol/messages.ts'
 import { type Range, RangeSet } from '../protocol/ranges.ts'
+import { BufferRing } from './buffers.ts'
 import type { Clock } from './clock.ts'
 import type { Lane } from './lane.ts'
 import { Scheduler } from './scheduler.ts'
@@ -42,6 +43,9 @@ export interface OutgoingOptions {
   /** An entry was skipped or failed, as the receiver said or this side knows; called once an entry. */
   readonly onEnded: (entry: number, state: EntryState, code: ErrorCode | null) => void
 }
+
+/** Chunks that are read, packed or sealed at once, at most, whatever the lane takes. */
+const MAX_ROOMS = 6
 
 interface Read {
   readonly range: Range
@@ -262,30 +266,34 @@ export class Outgoing {
   }
 
   /**
-   * Feeds a lane until the signal is aborted: leases, reads, sends, one chunk ahead of the lane.
+   * Feeds a lane until the signal is aborted: leases, reads and sends, one read ahead of the lane, and as many chunks at
+   * once as the lane has room for.
    * @throws the signal's reason; what is not the fault of one file
    */
   async move(lane: Lane, signal: AbortSignal): Promise<void> {
-    const buffers = [new Uint8Array(MAX_CHUNK_BYTES), new Uint8Array(MAX_CHUNK_BYTES)] as const
-    let turn = 0
+    const failure = new AbortController()
+    const over = AbortSignal.any([signal, failure.signal])
+    const rooms = new BufferRing(MAX_CHUNK_BYTES, MAX_ROOMS)
     let next: Read | null = null
     const turns = new TurnTaking()
     try {
       for (;;) {
         if (turns.isDue()) await turns.rest()
-        const room = await lane.capacity(signal)
-        next ??= this.#read(lane, room, buffers[turn] as Uint8Array)
-        if (next === null) {
-          await this.#changed(signal)
+        const bytes = await lane.capacity(over)
+        if (next === null) await rooms.spare(over)
+        const current = next ?? this.#read(lane, bytes, rooms)
+        next = null
+        if (current === null) {
+          await this.#changed(over)
           continue
         }
-        const outcome = await next.outcome
-        signal.throwIfAborted()
-        const current = next
-        turn = 1 - turn
+        const outcome = await current.outcome
+        over.throwIfAborted()
         // The next read is under way in the pool while this chunk is sealed here.
-        next = this.#read(lane, room, buffers[turn] as Uint8Array)
-        await this.#deliver(lane, current, outcome, signal)
+        if (rooms.hasSpare) next = this.#read(lane, bytes, rooms)
+        this.#deliver(lane, current, outcome, over)
+          .catch((error: unknown) => failure.abort(error))
+          .finally(() => rooms.give(current.buffer))
       }
     } finally {
       // Only here is it certain that nothing more is leased for this lane: a new session may have begun meanwhile.
@@ -293,9 +301,10 @@ export class Outgoing {
     }
   }
 
-  #read(lane: Lane, room: number, buffer: Uint8Array): Read | null {
-    const range = this.scheduler.lease(lane, room)
+  #read(lane: Lane, maxBytes: number, rooms: BufferRing): Read | null {
+    const range = this.scheduler.lease(lane, maxBytes)
     if (range === null) return null
+    const buffer = rooms.take()
     const outcome = this.#reader.read(range.start, range.end, buffer)
     if (outcome instanceof Promise) outcome.catch(() => undefined)
     return { range, buffer, outcome }
@@ -306,8 +315,10 @@ export class Outgoing {
     if (outcome.bytes > 0) {
       this.#sentEnd = Math.max(this.#sentEnd, end)
       const bytes = buffer.subarray(0, outcome.bytes)
+      const sent = lane.send({ start: range.start, end, bytes }, signal)
+      // Here, while the lane packs it in the pool.
       const finished = this.#hash(range.start, bytes)
-      await lane.send({ start: range.start, end, bytes }, signal)
+      await sent
       if (finished.length > 0) this.#announcer?.digests(finished)
     }
     if (outcome.failed !== null) this.#fail(outcome.failed.entry, outcome.failed.code)

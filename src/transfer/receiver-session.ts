@@ -7,7 +7,7 @@
 
 import { decodeChunk } from '../codecs/codec-table.ts'
 import { ENTRY_FAILED } from '../ledger/entry-state.ts'
-import { type ErrorCode, errorCodeFromWire, isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { ERROR_TABLE, type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { ManifestDecoder } from '../protocol/manifest-pages.ts'
@@ -21,7 +21,7 @@ import {
   type StateRun,
 } from '../protocol/messages.ts'
 import { encodeRangePages, type RangeSet } from '../protocol/ranges.ts'
-import { releaseBuffer } from './buffers.ts'
+import { releasePacked } from './buffers.ts'
 import type { Incoming, Teller } from './incoming.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
@@ -53,7 +53,7 @@ export interface Reception {
   /**
    * Decides on the offer: asks, plans, makes staging.
    * @param manifest `null` where it is known
-   * @throws SealiftError to refuse; `declined`, `conflict` and the like are told as REJECT
+   * @throws SealiftError to refuse; `declined`, `unanswered`, `conflict` and the like are told as REJECT
    */
   accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer>
   /** SHA-256 over the manifest's pages, 32 bytes in hex. */
@@ -76,6 +76,7 @@ export type ReceiverOutcome =
 /** Told by REJECT, since they are a no and not a fault (PROTOCOL 2.7). */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'declined',
+  'unanswered',
   'conflict',
   'policy_refused',
   'limit_exceeded',
@@ -146,9 +147,8 @@ export class ReceiverSession {
         this.#ended(message.sizeBytes)
         return undefined
       case 'entryFailed': {
-        const said = errorCodeFromWire(message.code)
-        const code = said !== null && isTellable(said) ? said : 'source_unreadable'
-        this.#accepted?.incoming.fail(message.entry, code, senderFailure(code))
+        const code = errorCodeFromWire(message.code) ?? 'source_unreadable'
+        this.#accepted?.incoming.fail(message.entry, code, 'could not be read at the sender')
         return undefined
       }
       case 'offer':
@@ -281,19 +281,17 @@ export class ReceiverSession {
       return accepted.incoming.chunk(offset, packed, release)
     }
     return decodeChunk(codec, packed, Math.min(rawBytes, MAX_CHUNK_BYTES)).then((raw) =>
-      accepted.incoming.chunk(offset, raw, () => releaseBuffer(raw)),
+      accepted.incoming.chunk(offset, raw, () => releasePacked(raw)),
     )
   }
 
   async #refuse(error: SealiftError): Promise<void> {
     this.#outcome = { kind: 'ended', error }
-    // What this side's user asked for cannot be had from this sender: to that one it is a no.
-    const told = error.code === 'usage' ? new SealiftError('policy_refused', '') : error
-    if (!REFUSALS.has(told.code)) {
+    if (!REFUSALS.has(error.code)) {
       this.#session.fail(error)
       return
     }
-    await this.#session.send({ type: 'reject', code: told.wireCode }).catch(() => undefined)
+    await this.#session.send({ type: 'reject', code: error.wireCode }).catch(() => undefined)
     void this.#session.close(0)
   }
 
@@ -306,17 +304,6 @@ export class ReceiverSession {
   /** A fault of this side while chunks come in. */
   fault(error: SealiftError): void {
     this.#fault(error)
-  }
-}
-
-function senderFailure(code: ErrorCode): string {
-  switch (code) {
-    case 'source_vanished':
-      return 'is gone at the sender, which cannot send it'
-    case 'digest_mismatch':
-      return 'arrived with another SHA-256 than it was read with, and is gone at the sender'
-    default:
-      return 'could not be read at the sender'
   }
 }
 
@@ -334,4 +321,10 @@ function senderStopped(code: ErrorCode): SealiftError {
       // What a peer says may end this side in words of its own, but not as if the user had stopped it or Sealift were at fault.
       return new SealiftError(isTellable(code) ? code : 'peer_stopped', `the sender ended the session (${code})`)
   }
+}
+
+/** Faults of a peer that mean something here: refusals, keys, network, integrity, disk and parts. */
+function isTellable(code: ErrorCode): boolean {
+  const { exit } = ERROR_TABLE[code]
+  return exit >= 3 && exit <= 8
 }

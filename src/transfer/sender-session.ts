@@ -50,6 +50,7 @@ export type SenderOutcome =
 const FINAL_CODES: ReadonlySet<ErrorCode> = new Set([
   'rejected',
   'declined',
+  'unanswered',
   'conflict',
   'policy_refused',
   'manifest_invalid',
@@ -225,7 +226,11 @@ export class SenderSession {
     // A no is a no, whatever else the number may mean.
     const said = errorCodeFromWire(wire)
     const code = said !== null && isRefusal(said) ? said : 'rejected'
-    const error = new SealiftError(code === 'declined' ? 'rejected' : code, peerMessage(code))
+    const error = new SealiftError(
+      code === 'declined' ? 'rejected' : code,
+      peerMessage(code),
+      code === 'unanswered' ? { hint: 'ask whoever receives; the same line offers it again' } : {},
+    )
     this.#outcome = { kind: 'refused', error }
     void this.#session.close(0)
     return Promise.resolve()
@@ -256,11 +261,8 @@ export class SenderSession {
 
   async #receipts(lane: StreamLane): Promise<void> {
     for await (const receipt of lane.receipts) {
-      if ('safe' in receipt) {
-        // Nothing acknowledged: the receiver says that it lives, and is held back itself (PROTOCOL 2.5).
-        if (receipt.safe.length === 0) this.#outgoing.scheduler.renew(lane)
-        this.#outgoing.safe(receipt.safe)
-      } else this.#outgoing.scheduler.giveBack(receipt.lost)
+      if ('safe' in receipt) this.#outgoing.safe(receipt.safe)
+      else this.#outgoing.scheduler.giveBack(receipt.lost)
       this.#receiptsRead++
     }
   }
@@ -295,6 +297,8 @@ function peerMessage(code: string): string {
     case 'rejected':
     case 'declined':
       return 'the receiver said no'
+    case 'unanswered':
+      return 'nobody answered at the receiver'
     case 'conflict':
       return 'the receiver has something in the way, and its policy is to fail'
     case 'policy_refused':

@@ -1,20 +1,25 @@
 /**
  * The lane over one session: chunks go out as CHUNK records, ACK comes back as receipts.
  *
- * Owns the window, the size of chunks and their compression. Knows nothing of files or the ledger.
+ * Owns the window, the size of chunks and their compression: a few chunks are packed at once, beside the sealing, and
+ * leave in the order in which they were given. Knows nothing of files or the ledger.
  */
 
-import { encodeChunk, pickCodec } from '../codecs/codec-table.ts'
+import { ChunkPacker } from '../codecs/chunk-packer.ts'
+import type { EncodedChunk } from '../codecs/codec-table.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
 import { MAX_CHUNK_BYTES, MAX_UNACKNOWLEDGED_BYTES, MIN_CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Range } from '../protocol/ranges.ts'
 import { RangeSet } from '../protocol/ranges.ts'
-import type { Clock } from './clock.ts'
+import { releasePacked } from './buffers.ts'
+import { type Clock, orAborted } from './clock.ts'
 import type { Chunk, Lane, LaneEnd, Receipt } from './lane.ts'
 import type { Session } from './session.ts'
 
 /** Sealed bytes that wait in this process, at most: enough to keep the socket busy while the next chunk is made. */
 const MAX_QUEUED_BYTES = 3 << 20
+/** Chunks that are packed at once. The thread pool has four threads, and files are read on it too. */
+const MAX_PACKING = 3
 /** The rate is measured over at least so long. */
 const RATE_WINDOW_MS = 100
 
@@ -37,8 +42,12 @@ export class StreamLane implements Lane {
   readonly #session: Session
   readonly #clock: Clock
   readonly #epoch: number
-  readonly #compress: CompressSetting
-  readonly #level: number | null
+  readonly #packer: ChunkPacker
+  /** Chunks on their way out that are being packed, or wait for one that is. */
+  #packing = 0
+  /** Settles when the chunk before has been sealed, or never will be. Never rejects. */
+  #turn: Promise<unknown> = Promise.resolve()
+  /** Given to this lane and not receipted. */
   readonly #unacknowledged = new RangeSet()
   #chunkBytes: number
   #measuredBytes = 0
@@ -53,8 +62,7 @@ export class StreamLane implements Lane {
     this.#session = options.session
     this.#clock = options.clock
     this.#epoch = options.epoch
-    this.#compress = options.compress
-    this.#level = options.compressionLevel
+    this.#packer = new ChunkPacker(options.compress, options.compressionLevel)
     this.limits = {
       maxChunkBytes: Math.min(options.maxChunkBytes, MAX_CHUNK_BYTES),
       windowBytes: MAX_UNACKNOWLEDGED_BYTES,
@@ -79,12 +87,13 @@ export class StreamLane implements Lane {
         continue
       }
       const room = this.limits.windowBytes - this.#unacknowledged.totalBytes
-      if (room >= this.#chunkBytes) return this.#chunkBytes
-      await this.#acknowledgement(signal)
+      if (room >= this.#chunkBytes && this.#packing < MAX_PACKING) return this.#chunkBytes
+      await this.#progress(signal)
     }
   }
 
-  #acknowledgement(signal: AbortSignal): Promise<void> {
+  /** A receipt arrived, a chunk was packed, or the session is over. */
+  #progress(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
         signal.removeEventListener('abort', wake)
@@ -97,17 +106,40 @@ export class StreamLane implements Lane {
   }
 
   async send(chunk: Chunk, signal: AbortSignal): Promise<void> {
-    const { codec, level } = pickCodec(this.#compress, this.#level, chunk.bytes)
-    const { codecId, bytes } = await encodeChunk(codec, chunk.bytes, level)
     signal.throwIfAborted()
     if (this.#unacknowledged.count === 0) this.#lastReceiptMs = this.#clock.nowMs()
     this.#unacknowledged.add(chunk.start, chunk.end)
-    const sent = this.#session.sendChunk(
-      { codec: codecId, epoch: this.#epoch, offset: chunk.start, rawBytes: chunk.end - chunk.start },
-      bytes,
-    )
+    const packing = this.#packer.pack(chunk.bytes)
+    if (packing === null && this.#packing === 0) this.#seal(chunk, { codecId: 0, bytes: chunk.bytes })
+    else await this.#sealLater(chunk, packing, signal)
+  }
+
+  async #sealLater(chunk: Chunk, packing: Promise<EncodedChunk> | null, signal: AbortSignal): Promise<void> {
+    const before = this.#turn
+    const turn = Promise.withResolvers<undefined>()
+    this.#turn = turn.promise
+    this.#packing++
+    try {
+      const packed = (await packing) ?? { codecId: 0, bytes: chunk.bytes }
+      await before
+      signal.throwIfAborted()
+      this.#seal(chunk, packed)
+      if (packed.codecId !== 0) releasePacked(packed.bytes)
+    } catch (error) {
+      this.#unacknowledged.remove(chunk.start, chunk.end)
+      throw error
+    } finally {
+      void before.then(() => turn.resolve(undefined))
+      this.#packing--
+      this.#wakeCapacity?.()
+    }
+  }
+
+  #seal({ start, end }: Range, { codecId, bytes }: EncodedChunk): void {
+    const rawBytes = end - start
+    const sent = this.#session.sendChunk({ codec: codecId, epoch: this.#epoch, offset: start, rawBytes }, bytes)
     sent.then(
-      () => this.#measure(bytes.length),
+      () => this.#measure(rawBytes),
       // The session's end says the same, and to whom it matters.
       () => undefined,
     )
@@ -157,9 +189,12 @@ export class StreamLane implements Lane {
     }
   }
 
-  /** A chunk is what leaves in a quarter of a second, so that a slow path is not held for long by one (PROTOCOL 2.2). */
-  #measure(bytes: number): void {
-    this.#measuredBytes += bytes
+  /**
+   * A chunk is what leaves in a quarter of a second, so that a slow path is not held for long by one (PROTOCOL 2.2).
+   * Counted as content: what packs well leaves sooner, and packs better in large chunks.
+   */
+  #measure(rawBytes: number): void {
+    this.#measuredBytes += rawBytes
     const elapsedMs = this.#clock.nowMs() - this.#measuredSinceMs
     if (elapsedMs < RATE_WINDOW_MS) return
     const quarterSecond = (this.#measuredBytes / elapsedMs) * 250
@@ -170,18 +205,6 @@ export class StreamLane implements Lane {
     this.#measuredBytes = 0
     this.#measuredSinceMs = this.#clock.nowMs()
   }
-}
-
-/** Waits for something that need not come. @throws the signal's reason when it is aborted first */
-function orAborted(awaited: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason as Error)
-    signal.addEventListener('abort', stop, { once: true })
-    void awaited.then(() => {
-      signal.removeEventListener('abort', stop)
-      resolve()
-    })
-  })
 }
 
 /** A lane that has ended never has room: only the caller's signal ends the wait. */

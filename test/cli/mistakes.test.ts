@@ -81,7 +81,7 @@ describe.concurrent('a line that cannot be', () => {
     ['receive 127.0.0.1:0:word-word', 2, /port 0/],
     ['receive 127.0.0.1:1:', 2, /token/],
     ['receive 127.0.0.1:1:-', 2, /token/],
-    ['receive 127.0.0.1:1:word-word more', 2, /too many arguments/],
+    ['receive 127.0.0.1:1:word-word more', 2, /too many arguments[^]*in quotes[^]* -o/],
     ['receive 127.0.0.1:1 --token=word-word', 2, /unknown option '--token'/],
     ['receive 127.0.0.1:1:word-word --conflict never', 2, /--conflict/],
     ['receive 127.0.0.1:1:word-word --pod', 2, /unknown option/],

@@ -99,7 +99,7 @@ describe.concurrent('a folder and a file', () => {
     expect(sent.stderr).toMatch(/Sending 1 file, 2\.0 KiB/)
     expect(sent.stderr).toMatch(/Connected to 127\.0\.0\.1 \(cpace\+mlkem768, /)
     expect(sent.stderr).toMatch(/Transfer complete: 2,000 bytes sent/)
-    expect(receiver.stderr).toMatch(/1 file, 2\.0 KiB from .+: tree\/a/)
+    expect(receiver.stderr).toMatch(/1 file, 2\.0 KiB from .+: a\ninto \.\/out\/tree /)
     expect(receiver.stderr).toContain(`Saved to ${desk.path('out', 'tree')}`)
     expect(receiver.stderr + sent.stderr).not.toMatch(/\u001b/)
     expect([sent.code, receiver.code]).toEqual([0, 0])
@@ -182,6 +182,14 @@ describe.concurrent('the line for the other side', () => {
     const said = received.stdout + received.stderr + sent.stderr + sent.stdout.replace(/.*"event":"listening".*\n/, '')
     expect(said).not.toContain(sender.token)
   })
+})
+
+test('ends by itself on both sides: a `process.exit()` may hang, as Node’s does at times', async ({ desk }) => {
+  const env = { NODE_OPTIONS: '--import=data:text/javascript,process.exit=()=>{}' }
+  const sender = await desk.send([desk.folder('tree', { a: '1' })], { env })
+  const received = await desk.receive(sender.connect, [], { env })
+  expect([received.code, (await sender.process.end).code]).toEqual([0, 0])
+  expect((await desk.run(['receive', sender.connect, '--no-such-option'], { env })).code).toBe(2)
 })
 
 describe.concurrent('how much is said', () => {

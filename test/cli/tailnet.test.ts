@@ -59,24 +59,22 @@ describe.concurrent('sending on the tailnet', () => {
     expect(sent.stderr).toMatch(/Connected to bravo \(user-2@example\.net\) at 127\.0\.0\.1/)
   })
 
-  test.runIf(hasIPv6)(
-    'by IPv4 where there are both addresses, by IPv6 where there is no other',
-    async ({ desk, tailnet }) => {
-      const tree = desk.folder('tree', { a: '1' })
-      tailnet.alpha.addresses = ['::1', HERE]
-      const both = desk.start(sending(tree), on(tailnet.alpha, 'ana'))
-      expect(await listening(both)).toMatchObject({ address: HERE, tailnet: 'rig.ts.net' })
-      both.kill('SIGTERM')
-      await both.end
-      tailnet.alpha.addresses = ['::1']
-      tailnet.alpha.nodes.set('::1', BRAVO)
-      const sender = desk.start(sending(tree), on(tailnet.alpha, 'ana'))
-      const { connect } = await listening(sender)
-      expect(connect).toMatch(/^\[::1\]:\d+:/)
-      expect((await desk.receive(connect, [], on(tailnet.bravo, 'bob'))).code).toBe(0)
-      expect((await sender.end).code).toBe(0)
-    },
-  )
+  test('by IPv4 where there are both addresses, by IPv6 where there is no other', async ({ desk, tailnet, skip }) => {
+    skip(!hasIPv6, 'this machine has no IPv6 on loopback')
+    const tree = desk.folder('tree', { a: '1' })
+    tailnet.alpha.addresses = ['::1', HERE]
+    const both = desk.start(sending(tree), on(tailnet.alpha, 'ana'))
+    expect(await listening(both)).toMatchObject({ address: HERE, tailnet: 'rig.ts.net' })
+    both.kill('SIGTERM')
+    await both.end
+    tailnet.alpha.addresses = ['::1']
+    tailnet.alpha.nodes.set('::1', BRAVO)
+    const sender = desk.start(sending(tree), on(tailnet.alpha, 'ana'))
+    const { connect } = await listening(sender)
+    expect(connect).toMatch(/^\[::1\]:\d+:/)
+    expect((await desk.receive(connect, [], on(tailnet.bravo, 'bob'))).code).toBe(0)
+    expect((await sender.end).code).toBe(0)
+  })
 
   test('without an interface of its own: what comes from loopback is known by its port', async ({ desk, tailnet }) => {
     tailnet.alpha.addresses = ['100.64.0.1']

@@ -1,5 +1,6 @@
 /** F-06: peers that say nothing, say it slowly, or do not listen. All time is virtual. */
 
+import fs from 'node:fs'
 import net from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as realDelay } from 'node:timers/promises'
@@ -181,17 +182,20 @@ test('a person may think for four minutes', async () => {
   })
 })
 
-test('a person may not think for ever: after ten minutes it is a no', async () => {
+test('a person may not think for ever: after ten minutes both sides hear that nobody answered', async () => {
   const place = makePlace(69)
-  const accept = (_: unknown, signal: AbortSignal): Promise<boolean> =>
-    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+  // Not even one who does not listen to the signal.
+  const accept = (): Promise<boolean> => new Promise(() => undefined)
   await withRun(place, { receive: { accept }, send: { waitMs: 30 * MINUTE_MS } }, async (run) => {
     const receiver = run.startReceiver()
     await run.clock.pass(0)
     while (run.clock.elapsedMs() < 9.5 * MINUTE_MS) await realDelay(10)
     const { error } = await run.ended(receiver)
-    expect(error).toMatchObject({ code: 'declined', exitCode: 3 })
-    expect((await run.ended(run.sender)).error).toMatchObject({ code: 'rejected', exitCode: 3 })
+    expect(error).toMatchObject({ code: 'unanswered', exitCode: 3 })
+    expect(error?.message).toMatch(/^nobody answered within 10 minutes/)
+    const { error: told } = await run.ended(run.sender)
+    expect(told).toMatchObject({ code: 'unanswered', exitCode: 3, message: 'nobody answered at the receiver' })
+    expect(fs.readdirSync(place.out)).toEqual([])
     expect(run.clock.elapsedMs()).toBeLessThan(11 * MINUTE_MS)
   })
 })

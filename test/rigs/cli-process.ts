@@ -15,7 +15,6 @@ import { test as plainTest } from 'vitest'
 export const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 /** Nothing that is tested takes so long; a process that does is ended, and its test fails. */
 const LONGEST_MS = 15_000
-const STEP_MS = 12_000
 
 /** Fields of an event that tests look at; which are there, the event's name says. */
 export interface Event {
@@ -59,6 +58,10 @@ export interface StartOptions {
   readonly user?: string
   /** A command to run instead, with `"$SEALIFT"` for Sealift. */
   readonly shell?: string
+  /** Words that the command line is put behind, such as those that enter a network namespace. */
+  readonly behind?: readonly string[]
+  /** How long the process may live; default 15 s. A step of it may take four fifths. */
+  readonly longestMs?: number
 }
 
 /** One process of Sealift. */
@@ -69,9 +72,11 @@ export class CliProcess {
   #stderr = ''
   #ended = false
   readonly #watchers = new Set<() => void>()
+  readonly #stepMs: number
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProcess, longestMs = LONGEST_MS) {
     this.child = child
+    this.#stepMs = longestMs * 0.8
     const collect = (stream: NodeJS.ReadableStream | null, add: (text: string) => void): void => {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         add(text)
@@ -80,7 +85,7 @@ export class CliProcess {
     }
     collect(child.stdout, (text) => (this.#stdout += text))
     collect(child.stderr, (text) => (this.#stderr += text))
-    const timer = setTimeout(() => this.killAll(), LONGEST_MS)
+    const timer = setTimeout(() => this.killAll(), longestMs)
     this.end = new Promise((resolve) => {
       child.once('close', (code, signal) => {
         clearTimeout(timer)
@@ -138,7 +143,7 @@ export class CliProcess {
   }
 
   async #until<T>(what: string, look: () => T | undefined): Promise<T> {
-    const deadline = Date.now() + STEP_MS
+    const deadline = Date.now() + this.#stepMs
     for (;;) {
       const found = look()
       if (found !== undefined) return found
@@ -256,18 +261,19 @@ export class Desk {
   }
 
   start(args: readonly string[], options: StartOptions = {}): CliProcess {
-    const { cwd = this.root, user, shell } = options
+    const { cwd = this.root, user, shell, behind = [], longestMs } = options
     const env = this.environment(user, options.env)
+    const [program = '', ...rest] = [...behind, process.execPath, MAIN, ...args]
     const child =
       shell === undefined
-        ? spawn(process.execPath, [MAIN, ...args], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+        ? spawn(program, rest, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
         : spawn('sh', ['-c', shell], {
             cwd,
             env: { ...env, SEALIFT: MAIN, NODE: process.execPath },
             detached: true,
             stdio: ['ignore', 'pipe', 'pipe'],
           })
-    const started = new CliProcess(child)
+    const started = new CliProcess(child, longestMs)
     this.#processes.add(started)
     void started.end.then(() => this.#processes.delete(started))
     return started

@@ -282,14 +282,13 @@ export async function receiveFromRaw(
   return { transfer, end, events, peer: await first.promise, connections: () => connections }
 }
 
-/** An honest sender that has met a raw receiver. @param source paths, or what else is sent */
+/** An honest sender that has met a raw receiver. */
 export async function sendToRaw(
-  source: string | readonly string[] | ((options: SendOptions) => Transfer),
+  paths: string | readonly string[],
   options: SendOptions,
 ): Promise<HonestRun & { peer: RawPeer; connect: string }> {
   const listening = Promise.withResolvers<{ port: number; token: string; connect: string }>()
-  const given = { pod: true, port: 0, waitMs: 20_000, ...options }
-  const transfer = typeof source === 'function' ? source(given) : sendFiles(source, given)
+  const transfer = sendFiles(paths, { pod: true, port: 0, waitMs: 20_000, ...options })
   const events: TransferEvent[] = []
   const end = follow(transfer, events, (event) => {
     if (event.event === 'listening')

@@ -97,6 +97,16 @@ export class Terminal {
     await this.press('Enter')
   }
 
+  /** Types text and Enter at a question; resolves when something came of it. */
+  async answer(text: string): Promise<void> {
+    const before = await this.text()
+    await this.type(text)
+    await this.#until(`the answer ${text}`, (shown) => shown.endsWith(text) && (shown !== before || text === ''))
+    const asked = await this.text()
+    await this.press('Enter')
+    await this.#until(`what comes of ${text}`, (shown) => shown !== asked)
+  }
+
   /** Types text, without Enter. */
   async type(text: string): Promise<void> {
     await this.#command(`send-keys -l '${text.replaceAll("'", String.raw`'\''`)}'`)

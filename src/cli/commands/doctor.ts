@@ -2,6 +2,7 @@
 
 import { diagnose, type CheckName, type Finding, type FindingStatus } from '../../library/diagnose.ts'
 import { SealiftError } from '../../protocol/errors.ts'
+import { columnsOf } from '../columns.ts'
 import { findingLines } from '../finding-text.ts'
 import { Output, type OutputOptions } from '../output.ts'
 import { readPort } from '../settings.ts'
@@ -11,8 +12,6 @@ export interface DoctorOptions extends OutputOptions {
   readonly port?: string
 }
 
-/** Where there is no terminal. */
-const DEFAULT_COLUMNS = 80
 const TITLES: Readonly<Record<CheckName, string>> = {
   runtime: 'Runtime',
   processor: 'Processor',
@@ -31,7 +30,7 @@ export async function doctor(given: DoctorOptions, signal: AbortSignal): Promise
   const counts: Record<FindingStatus, number> = { ok: 0, note: 0, warning: 0, problem: 0 }
   let firstProblem: Finding | null = null
   let title = ''
-  for await (const finding of diagnose({ outputDir: given.outputDir, port: readPort(given.port), signal })) {
+  for await (const finding of examine(given, signal)) {
     counts[finding.status]++
     if (finding.status === 'problem') firstProblem ??= finding
     output.event(checkEvent(finding))
@@ -39,12 +38,25 @@ export async function doctor(given: DoctorOptions, signal: AbortSignal): Promise
       title = TITLES[finding.check]
       output.say(output.strong(title))
     }
-    const columns = process.stderr.isTTY ? process.stderr.columns : DEFAULT_COLUMNS
-    for (const line of findingLines(finding, columns, (text) => output.strong(text))) output.say(line)
+    for (const line of findingLines(finding, columnsOf(process.stderr), (text) => output.strong(text))) output.say(line)
   }
   output.say()
   if (firstProblem !== null) throw problemError(firstProblem, counts.problem)
   output.say(summary(counts))
+}
+
+/** @throws SealiftError where it is stopped: nothing of a transfer is kept or lost by that */
+async function* examine({ outputDir, port }: DoctorOptions, signal: AbortSignal): AsyncGenerator<Finding> {
+  const options = { outputDir, port: readPort(port), signal }
+  try {
+    yield* diagnose(options)
+  } catch (error) {
+    if (!(error instanceof SealiftError) || !signal.aborted) throw error
+    throw new SealiftError(error.code, error.message, {
+      cause: error,
+      hint: 'nothing was changed, nothing is left behind',
+    })
+  }
 }
 
 function checkEvent({ check, status, what, meaning, advice, code, details }: Finding): object {

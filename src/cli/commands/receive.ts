@@ -7,10 +7,12 @@ import { receiveFiles } from '../../library/receive-files.ts'
 import type { TransferResult } from '../../library/transfer.ts'
 import type { ConflictPolicy } from '../../protocol/choices.ts'
 import { SealiftError } from '../../protocol/errors.ts'
+import { normalizeToken } from '../../identity/token.ts'
+import { askAboutConflicts, askToAccept, offerLines, type OfferViewOptions } from '../offer-view.ts'
 import { Output, shown } from '../output.ts'
-import { askFor, choose, confirm } from '../prompt.ts'
+import { listNames, shownName } from '../name-lists.ts'
+import { askFor } from '../prompt.ts'
 import { readRate, type SharedOptions } from '../settings.ts'
-import { checkStandardOutput, STDOUT, writeToStandardOutput } from '../standard-output.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
 
 export interface ReceiveCommandOptions extends SharedOptions {
@@ -26,33 +28,25 @@ export async function receive(
   signal: AbortSignal,
 ): Promise<void> {
   const output = new Output(given)
-  const toOutput = given.outputDir === STDOUT
-  if (toOutput) checkStandardOutput(output.json)
   const asks = output.canAsk && given.yes !== true
   const bytesPerSecond = readRate(given.bwlimit)
   const where = address ?? (await askAddress(asks, signal))
   const token = parseConnectAddress(where).token ?? (await findToken(asks, signal))
   const view = new TransferView(output, bytesPerSecond)
-  const offered: { kind: IncomingOffer['kind'] } = { kind: 'files' }
   const options: ReceiveOptions = {
     signal,
     fileEvents: output.json,
     token,
-    ...(toOutput ? { output: writeToStandardOutput } : { outputDir: given.outputDir }),
+    outputDir: given.outputDir,
     conflict: given.conflict,
     portableNames: given.portableNames,
     bytesPerSecond,
     accept: (offer, stop) => {
       view.clear()
-      offered.kind = offer.kind
-      showOffer(offer, output)
-      return asks ? askWhetherToAccept(offer, given.conflict, stop) : true
+      return asks ? askAboutOffer(offer, given.conflict, output, stop) : showOffer(offer, output)
     },
   }
-  const result = await view.follow(receiveFiles(where, options))
-  if (offered.kind === 'files') sayReceived(result, output)
-  else if (offered.kind === 'output')
-    output.say(`Received ${formatSize(result.bytes)} ${formatPace(result)}; its SHA-256 is that of the sender.`)
+  sayReceived(await view.follow(receiveFiles(where, options)), output)
 }
 
 /** The last lines of a receiver. */
@@ -64,10 +58,15 @@ export function sayReceived(result: TransferResult, output: Output): void {
       `Saved to ${places.slice(0, 5).join(', ')}${places.length > 5 ? `, and ${String(places.length - 5)} more` : ''}`,
     )
   else output.say('Everything was there already.')
+  const { files, first } = result.replaced
+  if (files === 0) return
+  const label = `Replaced ${formatFiles(files)} of yours: `
+  const options = { columns: output.columns, label, indent: 2, maxLines: 3, total: files }
+  for (const line of listNames(first.map(shownName), options).lines) output.say(line)
 }
 
 async function askAddress(asks: boolean, signal: AbortSignal): Promise<string> {
-  if (asks) return askFor('Address of the sender:', signal)
+  if (asks) return askFor('Address of the sender:', readAddress, signal)
   throw new SealiftError('usage', 'give the address to receive from', {
     hint: 'sealift receive 192.168.1.20:coral-magnet, as the sender prints it',
   })
@@ -77,10 +76,31 @@ async function askAddress(asks: boolean, signal: AbortSignal): Promise<string> {
 async function findToken(asks: boolean, signal: AbortSignal): Promise<string> {
   const set = tokenOfEnvironment()
   if (set !== undefined) return set
-  if (asks) return askFor('Token:', signal)
+  if (asks) return askFor('Token:', readToken, signal)
   throw new SealiftError('usage', 'there is no token in the address', {
     hint: 'write it behind the address, as the sender prints it, or set SEALIFT_TOKEN',
   })
+}
+
+/** What was typed for an address, or the whole line that the sender shows. @throws SealiftError `usage` */
+function readAddress(text: string): string {
+  const address = text.replace(/^(?:\$ )?sealift (?:(?:receive|recv|rx) )?/, '').trim()
+  parseConnectAddress(address)
+  return address
+}
+
+/** What was typed for a token, or the address with the token behind it. @throws SealiftError `usage` where it is empty */
+function readToken(text: string): string {
+  if (/[:[]/.test(text)) {
+    try {
+      const { token } = parseConnectAddress(readAddress(text))
+      if (token !== null) return token
+    } catch {
+      // Then the colon is a separator.
+    }
+  }
+  normalizeToken(text).fill(0)
+  return text
 }
 
 export function tokenOfEnvironment(): string | undefined {
@@ -88,39 +108,32 @@ export function tokenOfEnvironment(): string | undefined {
   return set === undefined || set.trim() === '' ? undefined : set
 }
 
-export function showOffer(offer: IncomingOffer, output: Output): void {
-  const { files, bytes, firstPaths, from, identity, peer, freeBytes } = offer
-  const sender = identity === null ? `${shown(from)} (${shown(peer)})` : shown(identity)
-  if (offer.kind === 'text') {
-    output.say(`${output.strong(`A text, ${formatSize(bytes ?? 0)},`)} from ${sender}.`)
-    return
-  }
-  const more = files > firstPaths.length ? ' …' : ''
-  const amount = `${formatFiles(files)}${bytes === null ? '' : `, ${formatSize(bytes)}`}`
-  output.say(`${output.strong(amount)} from ${sender}: ${firstPaths.map(shown).join('  ')}${more}`)
-  if (offer.kind === 'output') {
-    output.say('into standard output')
-    return
-  }
-  output.say(
-    `into ${shown(offer.outputDir)}${freeBytes === null ? '' : ` (${formatSize(freeBytes)} free)`} as ${offer.savedAs.map(shown).slice(0, 5).join(', ')}`,
-  )
-  if (offer.unchanged > 0) output.say(`There already, unchanged, and so not sent: ${formatFiles(offer.unchanged)}.`)
-  if (offer.differing > 0) output.say(`There already, and different: ${formatFiles(offer.differing)}.`)
+/** Shows an offer that is taken without a question. */
+export function showOffer(offer: IncomingOffer, output: Output): true {
+  for (const line of offerLines(offer, viewOf(output, false)).lines) output.say(line)
+  return true
 }
 
-async function askWhetherToAccept(
+/** Shows an offer, and asks what its receiver did not say before. */
+async function askAboutOffer(
   offer: IncomingOffer,
   policy: ConflictPolicy | undefined,
+  output: Output,
   signal: AbortSignal,
 ): Promise<OfferAnswer> {
-  if (offer.differing > 0 && (policy === undefined || policy === 'auto')) {
-    const answer = await choose(
-      '[K]eep both, [o]verwrite, [l]eave mine, or [s]top?',
-      { k: 'rename', o: 'overwrite', l: 'skip', s: 'stop' },
-      signal,
-    )
-    return answer === 'stop' ? false : answer
+  // Not the policy of the offer, which may be the sender's wish: on a terminal the receiver decides.
+  const asksAboutConflicts = offer.differing > 0 && (policy === undefined || policy === 'auto')
+  const { lines, isCut } = offerLines(offer, viewOf(output, asksAboutConflicts))
+  for (const line of lines) output.tell(line)
+  return asksAboutConflicts ? askAboutConflicts(offer, output, signal) : askToAccept(offer, isCut, signal)
+}
+
+function viewOf(output: Output, asksAboutConflicts: boolean): OfferViewOptions {
+  return {
+    columns: output.columns,
+    currentFolder: process.cwd(),
+    asksAboutConflicts,
+    strong: (text) => output.strong(text),
+    caution: (text) => output.caution(text),
   }
-  return confirm('Accept?', true, signal)
 }

@@ -42,8 +42,7 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
     token: given.token ?? tokenOfEnvironment(),
     accept: (offer) => {
       view.clear()
-      showOffer(offer, output)
-      return true
+      return showOffer(offer, output)
     },
   })
   const result = await view.follow(transfer)

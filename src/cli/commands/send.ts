@@ -8,8 +8,9 @@ import type { TransferResult } from '../../library/transfer.ts'
 import type { CompressSetting, ConflictPolicy } from '../../protocol/choices.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output, shown } from '../output.ts'
+import { askSender } from '../send-questions.ts'
 import { readNumber, readPatternFiles, readPort, readRate, readWait, type SharedOptions } from '../settings.ts'
-import { sendGivenText, sendInput, STDIN } from './send-input.ts'
+import { sendInput, STDIN } from './send-input.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
 
 export interface SendCommandOptions extends SharedOptions {
@@ -29,7 +30,6 @@ export interface SendCommandOptions extends SharedOptions {
   readonly dryRun?: boolean
   /** What standard input is saved as. */
   readonly name?: string
-  readonly text?: string
 }
 
 /** @throws SealiftError what the command ends with, where that is not success */
@@ -57,16 +57,20 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
   }
   if (given.name !== undefined && !paths.includes(STDIN))
     throw new SealiftError('usage', '--name is for standard input only', { hint: 'files keep their own names' })
-  if (given.text !== undefined) {
-    await sendGivenText(given.text, paths, options, output)
-    return
-  }
   if (paths.includes(STDIN)) {
     await sendInput(paths, { ...options, fileName: given.name }, output)
     return
   }
-  if (given.dryRun === true) await showPlan(paths, options, output)
-  else saySent(await new TransferView(output, options.bytesPerSecond).follow(sendFiles(paths, options)), output)
+  if (given.dryRun === true) {
+    await showPlan(paths, options, output)
+    return
+  }
+  const view = new TransferView(output, options.bytesPerSecond)
+  const asks = output.canAsk && given.yes !== true
+  const questions = asks
+    ? askSender(output, { isOneRoot: paths.length === 1, leftOut: (found) => view.expect(found) })
+    : {}
+  saySent(await view.follow(sendFiles(paths, { ...options, ...questions })), output)
 }
 
 /** The last line of a sender. */

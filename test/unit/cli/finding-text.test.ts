@@ -40,6 +40,11 @@ describe('a finding', () => {
     for (const line of lines) expect(line.length <= 40 || line === command || /^ *\S+$/.test(line)).toBe(true)
   })
 
+  test('wide letters take two columns', () => {
+    const lines = findingLines(finding('disk', 'ok', '\u65e5\u672c\u8a9e '.repeat(8).trim(), 'Fine.'), 40, plain)
+    expect(lines[0]).toBe(` ok       ${'\u65e5\u672c\u8a9e '.repeat(4).trim()}`)
+  })
+
   test('a number is not parted from its unit', () => {
     const speed = finding('processor', 'ok', 'AES-256-GCM, SHA-256 1.5 GiB/s', 'In 10 s.')
     expect(findingLines(speed, 40, plain)[1]).toBe('          1.5 GiB/s')

@@ -18,6 +18,9 @@ describe('an address to receive from', () => {
     ['host:', 'host', 15_820, null],
     ['host:1password', 'host', 15_820, '1password'],
     ['host:65535', 'host', 65_535, null],
+    ['host : 1234 : Coral Magnet ', 'host', 1234, ' Coral Magnet'],
+    ['host:coral:magnet', 'host', 15_820, 'coral:magnet'],
+    ['cafe:1234:Coral : Magnet', 'cafe', 1234, 'Coral : Magnet'],
   ])('%j', (text, host, port, token) => {
     expect(parseConnectAddress(text)).toEqual({ host, port, token })
   })
@@ -39,6 +42,10 @@ describe('an address to receive from', () => {
     '::1',
     'fe80::1',
     '2001:db8::1:15820:coral-magnet',
+    'fe80:beef:cafe',
+    'fe80::coral',
+    'host:coral::magnet',
+    'host:coral:15820:magnet',
   ])('%j is none, and the error says how one looks', (text) => {
     let error: unknown
     try {

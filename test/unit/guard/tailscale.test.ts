@@ -185,9 +185,10 @@ test('who there is on the tailnet', async () => {
   })
 })
 
-describe.skipIf(process.platform === 'win32')('the tailscale command, where there is no socket', () => {
+describe('the tailscale command, where there is no socket', () => {
   let folder: string
-  beforeEach(() => {
+  beforeEach(({ skip }) => {
+    skip(process.platform === 'win32', 'the command of these tests is a shell script')
     folder = fs.mkdtempSync(join(tmpdir(), 'sealift-tailscale-'))
   })
   afterEach(() => fs.rmSync(folder, { recursive: true }))

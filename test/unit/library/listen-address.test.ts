@@ -30,7 +30,8 @@ describe('on the tailnet', () => {
     expect(await placeOf()).toEqual({ host: HERE, address: HERE, tailnet: 'rig.ts.net' })
   })
 
-  test.runIf(hasIPv6)('IPv4 where there are both, IPv6 where there is no other', async () => {
+  test('IPv4 where there are both, IPv6 where there is no other', async ({ skip }) => {
+    skip(!hasIPv6, 'this machine has no IPv6 on loopback')
     fake.addresses = ['::1', HERE]
     expect(await placeOf()).toMatchObject({ host: HERE })
     fake.addresses = ['::1']
@@ -86,7 +87,8 @@ describe('where Tailscale cannot be used', () => {
 
   const hasLan = Object.values(networkInterfaces()).some((found) => found?.some(({ internal }) => !internal))
 
-  test.runIf(hasLan)('the local network is offered with the reason, and taken on a yes', async () => {
+  test('the local network is offered with the reason, and taken on a yes', async ({ skip }) => {
+    skip(!hasLan, 'this machine is on no network')
     fake.state = 'Stopped'
     const asked = vi.fn().mockResolvedValueOnce(true).mockReturnValueOnce(false)
     const place = await findListenPlace({ listenOnLan: asked })
@@ -94,6 +96,7 @@ describe('where Tailscale cannot be used', () => {
     expect(asked).toHaveBeenCalledWith(
       { address: place.address, interfaceName: expect.any(String) as string },
       'Tailscale is stopped on this machine',
+      expect.any(AbortSignal),
     )
     await expect(findListenPlace({ listenOnLan: asked })).rejects.toMatchObject({ code: 'no_tailscale' })
   })

@@ -15,6 +15,7 @@ const RESULT: TransferResult = {
   seconds: 0,
   bytesPerSecond: 0,
   savedTo: [],
+  replaced: { files: 0, first: [] },
 }
 const warning = (message: string) => ({ event: 'warning', code: 'test', message }) as const
 

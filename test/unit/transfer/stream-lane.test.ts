@@ -83,6 +83,85 @@ describe('chunks', () => {
   })
 })
 
+describe('chunks that are packed', () => {
+  const TEXT = new TextEncoder().encode('all work and no play makes a dull boy\n'.repeat(27_000))
+  const noise = (bytes: number): Uint8Array => {
+    const made = new Uint8Array(bytes)
+    for (let at = 0; at < bytes; at += 65_536) crypto.getRandomValues(made.subarray(at, at + 65_536))
+    return made
+  }
+
+  test('leave in the order in which they were given, also past others that need no packing', async () => {
+    const over = lane({ compress: 'auto', compressionLevel: 12 })
+    const given = [TEXT, noise(200_000), TEXT.subarray(0, 5000), noise(100)]
+    let start = 0
+    const sent = given.map((bytes) => {
+      const at = start
+      start += bytes.length
+      return send(over, at, bytes)
+    })
+    await Promise.all(sent)
+    await until(() => chunks.length === 4)
+    expect(chunks.map(({ codec }) => codec)).toEqual([1, 0, 1, 0])
+    expect(chunks.map(({ rawBytes }) => rawBytes)).toEqual(given.map(({ length }) => length))
+    expect(chunks.map(({ offset }) => offset)).toEqual(chunks.map(({ offset }) => offset).toSorted((a, b) => a - b))
+    for (const [at, { codec, packed, rawBytes }] of chunks.entries())
+      expect(Buffer.compare(await codecById(codec).decode(packed, rawBytes), given[at] as Uint8Array)).toBe(0)
+  })
+
+  test('are three at a time, and the next has room when one has gone', async () => {
+    const over = lane({ compress: 'zstd' })
+    const sent = [0, 1, 2].map((at) => send(over, at * TEXT.length, TEXT))
+    let hasRoom = false
+    const room = over.capacity(NEVER).then((bytes) => {
+      hasRoom = true
+      return bytes
+    })
+    await Promise.resolve()
+    expect(hasRoom).toBe(false)
+    expect(await room).toBe(MIB)
+    await Promise.all(sent)
+  })
+
+  test('are nobody’s when they are stopped: none goes out, and the lane has all its room', async () => {
+    const over = lane({ compress: 'gzip', maxChunkBytes: TEXT.length })
+    const stop = new AbortController()
+    const sent = [0, 1, 2].map((at) =>
+      over.send({ start: at * TEXT.length, end: (at + 1) * TEXT.length, bytes: TEXT }, stop.signal),
+    )
+    const reason = new Error('enough')
+    stop.abort(reason)
+    for (const { status, ...how } of await Promise.allSettled(sent))
+      expect([status, how]).toEqual(['rejected', { reason }])
+    await settle()
+    expect(chunks.length).toBe(0)
+    // a whole window of others
+    let taken = 0
+    for (; taken + TEXT.length <= over.limits.windowBytes; taken += TEXT.length) {
+      expect(await over.capacity(NEVER)).toBe(TEXT.length)
+      await send(over, taken, new Uint8Array(TEXT.length))
+    }
+  })
+
+  test('end with a clean error where a codec fails, and those behind them do not wait for ever', async () => {
+    const over = lane({ compress: 'zstd', compressionLevel: 99 })
+    const sent = [0, 1].map((at) => send(over, at * 1000, new Uint8Array(1000)))
+    for (const one of sent) await expect(one).rejects.toMatchObject({ name: 'SealiftError', code: 'settings_invalid' })
+    expect([chunks.length, over.stalledMs]).toEqual([0, 0])
+    expect(await over.capacity(NEVER)).toBe(MIB)
+  })
+
+  test('that are given up while they are packed hold no room afterwards', async () => {
+    const over = lane({ compress: 'zstd' })
+    const sent = send(over, 0, TEXT)
+    over.lose([{ start: 0, end: TEXT.length }])
+    await sent
+    await until(() => chunks.length === 1)
+    await clock.pass(5000)
+    expect(over.stalledMs).toBe(0)
+  })
+})
+
 describe('the size of a chunk', () => {
   /** Moves at a rate of virtual time. */
   async function moveAt(over: StreamLane, bytesPerSecond: number, rounds = 4): Promise<number> {
@@ -100,6 +179,11 @@ describe('the size of a chunk', () => {
 
   test('is a quarter of a second of the measured rate', async () => {
     const bytes = await moveAt(lane(), 1_000_000)
+    expect(Math.abs(bytes / 250_000 - 1)).toBeLessThan(0.05)
+  })
+
+  test('is counted as content: what packs to a thousandth is not cut into a thousand pieces', async () => {
+    const bytes = await moveAt(lane({ compress: 'zstd' }), 1_000_000)
     expect(Math.abs(bytes / 250_000 - 1)).toBeLessThan(0.05)
   })
 

@@ -1,0 +1,71 @@
+/**
+ * What a sender's options leave open is asked here, once the paths are known to be there: whether what is left out by
+ * default shall be, whether to compress, and where to listen without Tailscale. Where nobody is asked the defaults hold,
+ * and no file is looked at twice.
+ */
+
+import type { WalkResult } from '../files/walk.ts'
+import { orAborted } from '../transfer/clock.ts'
+import type { ExcludedEvent } from '../transfer/events.ts'
+import { findListenPlace, type ListenPlace } from './listen-address.ts'
+import type { SendOptions } from './options.ts'
+import { excludedEvents, walkToSend } from './source-walk.ts'
+
+interface Settled {
+  readonly walk: WalkResult
+  /** With the answers in them. */
+  readonly options: SendOptions
+}
+
+/**
+ * @returns which files are sent, by which options, and where
+ * @throws SealiftError of the paths before all else, then of the place, and only then what ends a question
+ */
+export async function settleSending(
+  paths: readonly string[],
+  given: SendOptions,
+  signal: AbortSignal,
+): Promise<Settled & { readonly place: ListenPlace }> {
+  const walk = await walkToSend(paths, { ...given, signal })
+  let settling: Promise<Settled> | null = null
+  const settle = (): Promise<Settled> => (settling ??= askAboutFiles(paths, walk, given, signal))
+  const { listenOnLan } = given
+  const place = await findListenPlace({
+    ...given,
+    signal,
+    // The last of the questions. Where there is no place to listen at, none of them is asked.
+    listenOnLan:
+      listenOnLan &&
+      (async (...about) => {
+        await settle()
+        return listenOnLan(...about)
+      }),
+  })
+  return { ...(await settle()), place }
+}
+
+async function askAboutFiles(
+  paths: readonly string[],
+  walk: WalkResult,
+  given: SendOptions,
+  signal: AbortSignal,
+): Promise<Settled> {
+  const { leaveOut, chooseCompression, compress, compressionLevel } = given
+  const found = leftOutByDefault(walk)
+  let settled: Settled = { walk, options: given }
+  if (found.length > 0 && leaveOut !== undefined) {
+    const isAgreed = await orAborted(Promise.resolve(leaveOut(found, signal)), signal)
+    // All else is as with `all`, so that the same answer takes the same transfer up again.
+    const options = { ...given, all: true }
+    if (!isAgreed) settled = { walk: await walkToSend(paths, { ...options, signal }), options }
+  }
+  if (chooseCompression === undefined || compress !== undefined || compressionLevel !== undefined) return settled
+  const chosen = await orAborted(Promise.resolve(chooseCompression(signal)), signal)
+  return { ...settled, options: { ...settled.options, compress: chosen } }
+}
+
+/** Environments and caches: what neither a pattern nor `links` left out. */
+function leftOutByDefault(walk: WalkResult): ExcludedEvent[] {
+  const byDefault = walk.excluded.filter(({ reason }) => reason === 'venv' || reason === 'cache')
+  return excludedEvents({ ...walk, excluded: byDefault })
+}
