@@ -36,7 +36,7 @@ export { planSend, type SendPlan } from './library/plan-send.ts'
 export { receiveFiles } from './library/receive-files.ts'
 export { type ResumeOptions, resumeTransfer } from './library/resume-transfer.ts'
 export { sendFiles } from './library/send-files.ts'
-export { sendStream } from './library/send-stream.ts'
+export { sendStream, sendText } from './library/send-stream.ts'
 export type { StopSignal } from './library/stop-signal.ts'
 export type { Transfer, TransferResult } from './library/transfer.ts'
 export type { CompressSetting, ConflictPolicy } from './protocol/choices.ts'
@@ -49,6 +49,7 @@ export type {
   ListeningEvent,
   ProgressEvent,
   RefusedEvent,
+  TextEvent,
   TransferEvent,
   WarningEvent,
 } from './transfer/events.ts'

@@ -32,6 +32,10 @@ const CONFLICTS_SHOWN = 5
 /** @returns the lines, and whether there is a file in {@link entryLines} that they do not name */
 export function offerLines(offer: IncomingOffer, options: OfferViewOptions): { lines: string[]; isCut: boolean } {
   const { columns, strong, caution } = options
+  if (offer.kind === 'text') {
+    const line = `${strong(`A text, ${formatSize(offer.bytes ?? 0)},`)} from ${senderOf(offer)}.`
+    return { lines: wrapWords(line, columns).split('\n'), isCut: false }
+  }
   const strip = stripRoot(offer)
   const lines: string[] = []
   let isCut = false
@@ -85,7 +89,8 @@ function stripRoot({ top, savedAs }: IncomingOffer): (path: string) => string {
 }
 
 function targetLine(offer: IncomingOffer, { currentFolder, asksAboutConflicts }: OfferViewOptions): string {
-  const { outputDir, savedAs, freeBytes } = offer
+  const { kind, outputDir, savedAs, freeBytes } = offer
+  if (kind === 'output') return 'into standard output'
   // Under which name is what the question is about.
   const only = asksAboutConflicts ? (offer.renamed[0]?.path ?? savedAs[0]) : savedAs[0]
   const target = savedAs.length === 1 && only !== undefined ? join(outputDir, only) : outputDir

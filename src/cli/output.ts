@@ -6,7 +6,7 @@
  */
 
 import { ERROR_TABLE, type SealiftError } from '../protocol/errors.ts'
-import { escapeControls, escapeForDisplay } from '../protocol/names.ts'
+import { escapeControls, escapeForDisplay, escapeText } from '../protocol/names.ts'
 import { columnsOf, wrapWords } from './columns.ts'
 import { DEFAULT_HINTS } from './hints.ts'
 
@@ -63,6 +63,12 @@ export class Output {
   /** One event as one line of JSON on stdout. */
   event(event: object): void {
     if (this.json) writeSoon(`${JSON.stringify(event)}\n`)
+  }
+
+  /** A text that was received: as it is for programs, harmless for a terminal. With `--json` its event says it. */
+  text(text: string): void {
+    if (this.json) return
+    writeSoon(process.stdout.isTTY ? `${escapeText(text)}\n` : text)
   }
 
   /** One line, then hints; with `--json` the same as an event too. */
@@ -122,15 +128,19 @@ function wrapped(line: string): string {
 }
 
 let waiting = ''
+let hasWritten = false
 
 /** Lines of one turn go out in one write: a tree of 12,000 files would pay for 12,000 otherwise. */
 function writeSoon(line: string): void {
   if (waiting === '') setImmediate(() => void flushEvents())
   waiting += line
+  hasWritten = true
 }
 
-/** Writes out what waits; resolves when it has left. */
+/** Writes out what waits; resolves when all that was written by {@link Output} has left. */
 export function flushEvents(): Promise<void> {
+  // Content that nobody takes any more must not be waited for.
+  if (!hasWritten) return Promise.resolve()
   const text = waiting
   waiting = ''
   return new Promise((resolve) => process.stdout.write(text, () => resolve()))

@@ -62,6 +62,7 @@ Examples:
     .description('Send files and folders to one receiver: listens, prints address and token, and waits.')
     .argument('[paths...]', 'files and folders; - alone is standard input')
     .option('--name <name>', 'what standard input is saved as (default: stdin)')
+    .option('--text <text>', 'send this text, to be shown and not saved; - reads it from standard input')
     .option('--pod', 'listen on 127.0.0.1')
     .option('--lan', 'listen on the address of the local network')
     .option('--listen <address>', 'listen on this address')
@@ -90,6 +91,8 @@ Examples:
 Examples:
   $ sealift send photos/ report.pdf --lan
   $ sealift send project/ --exclude '*.log' --compress zstd --listen 10.0.0.5
+  $ tar c photos | sealift send - --name photos.tar
+  $ sealift send --text 'the door code is 1234'
   $ sealift send data/ --pod --port 0 --json      for programs
 
 Exit status: 0 done, 2 usage, 3 refused, 4 authentication, 5 network, 6 integrity, 7 disk, 8 in part, 130 stopped.`,
@@ -102,7 +105,7 @@ Exit status: 0 done, 2 usage, 3 refused, 4 authentication, 5 network, 6 integrit
   withOutputOptions(program.command('receive').alias('recv').alias('rx'))
     .description('Fetch what another machine sends.')
     .argument('[address]', 'ADDRESS[:PORT][:TOKEN], as the sender prints it; what is absent is asked for')
-    .option('-o, --output-dir <folder>', 'where to save (default: the current folder)')
+    .option('-o, --output-dir <folder>', 'where to save (default: the current folder); - is standard output')
     .option('-y, --yes', 'accept without asking')
     .addOption(
       new Option('--conflict <policy>', 'what to do with what is in the way (default: auto)').choices(

@@ -14,6 +14,7 @@ const MAX_WARNINGS_SHOWN = 20
 export class TransferView {
   readonly #output: Output
   readonly #limit: number | undefined
+  readonly #sends: string | null
   #line: ProgressLine | null = null
   /** What is left out, until all of it is known. */
   #leftOut: ExcludedEvent[] = []
@@ -22,10 +23,14 @@ export class TransferView {
   #warnings = 0
   #lastWarning = ''
 
-  /** @param limit bytes a second that `--bwlimit` allows */
-  constructor(output: Output, limit?: number) {
+  /**
+   * @param limit bytes a second that `--bwlimit` allows
+   * @param sends what is sent, where it is no files
+   */
+  constructor(output: Output, limit?: number, sends: string | null = null) {
     this.#output = output
     this.#limit = limit
+    this.#sends = sends
   }
 
   /** Shows all events and waits for the end. @throws SealiftError of the transfer */
@@ -93,6 +98,9 @@ export class TransferView {
       case 'warning':
         this.#warn(event)
         break
+      case 'text':
+        output.text(event.text)
+        break
       case 'done':
         break
     }
@@ -128,7 +136,7 @@ export class TransferView {
     const { address, port, token, tailnet, files, bytes } = event
     const output = this.#output
     if (output.quiet) return
-    const amount = bytes === null ? 'standard input' : `${formatFiles(files)}, ${formatSize(bytes)}`
+    const amount = this.#sends ?? `${formatFiles(files)}, ${formatSize(bytes ?? 0)}`
     output.say(`Sending ${amount}.  On the other machine run:`)
     output.say(output.strong(`    sealift receive ${formatAddress(address, port, true)}:${token ?? ''}`))
     if (tailnet !== null) output.say(`Tailscale checks who connects (${shown(tailnet)}), and the token is needed too.`)

@@ -59,6 +59,18 @@ export function checkFreeSpace(
   })
 }
 
+/**
+ * For content whose size nobody knows: whether there is room to go on.
+ * @throws SealiftError `disk_full` where what stays free is nearly gone
+ */
+export function checkRoomLeft(outputDir: string, fs: FileSystem = nodeFileSystem): void {
+  const free = freeBytes(outputDir, fs)
+  if (free >= HEADROOM_BYTES) return
+  throw new SealiftError('disk_full', `the disk is nearly full: ${sizeText(free)} free`, {
+    hint: `Free some space below ${escapeForDisplay(outputDir)} and run the same line again while the sender waits.`,
+  })
+}
+
 /** The folder itself, or the nearest one above it that exists. */
 export function nearestFolder(path: string, fs: FileSystem = nodeFileSystem): string {
   let folder = resolve(path)

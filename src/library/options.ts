@@ -100,7 +100,9 @@ export interface IncomingOffer extends OfferListing {
   readonly files: number
   /** Their content; `null` while unknown. */
   readonly bytes: number | null
-  /** Where they would be saved, absolute. */
+  /** Files to save; one file for the `output` that was given; or a text, which is saved nowhere and comes as an event. */
+  readonly kind: 'files' | 'output' | 'text'
+  /** Where they would be saved, absolute; empty where they would not. */
   readonly outputDir: string
   /** Where each root would be saved, under the policy of now. */
   readonly savedAs: readonly string[]
@@ -115,6 +117,11 @@ export type OfferAnswer = boolean | ConflictPolicy
 export interface ReceiveOptions extends TransferOptions {
   /** Where roots are saved; default the current folder; made where it is missing. */
   readonly outputDir?: string | undefined
+  /**
+   * Takes the content of the one file that is sent, in order, instead of a folder; each piece is its own, and the next
+   * one waits for its promise. Only what it took counts as received. What it throws ends the transfer on both sides.
+   */
+  readonly output?: ((bytes: Uint8Array) => void | Promise<void>) | undefined
   /** The token, where the address does not hold it. */
   readonly token?: string | undefined
   /** What to do with what is in the way; default `auto`. */

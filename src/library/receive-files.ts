@@ -3,7 +3,6 @@
  * comes back by itself when the connection drops.
  */
 
-import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { dialTcp } from '../carriers/tcp.ts'
 import { type ConnectAddress, parseConnectAddress } from '../config/address.ts'
@@ -24,12 +23,14 @@ import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { type ReceiverOutcome, ReceiverSession } from '../transfer/receiver-session.ts'
 import type { OfferToDecide } from '../transfer/offer-decision.ts'
-import { DirectReception, type StartedTransfer } from '../transfer/reception.ts'
+import type { LastingReception, StartedTransfer } from '../transfer/lasting-reception.ts'
+import type { DirectReception } from '../transfer/reception.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { Waiting } from '../transfer/waiting.ts'
 import { listOffer } from './offer-listing.ts'
 import type { ReceiveOptions } from './options.ts'
 import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
+import { makeReceptions } from './receptions.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
@@ -81,8 +82,11 @@ class DirectReceive {
   readonly #emit: Emit
   readonly #signal: AbortSignal
   readonly #ledger: Ledger
+  /** Where it goes, among the keys of coming back too. */
   readonly #outputDir: string
-  readonly #reception: DirectReception
+  readonly #reception: LastingReception
+  /** Saves files; `null` where all goes to an output. */
+  readonly #files: DirectReception | null
   #started: StartedTransfer | null = null
   #progress: Progress | null = null
   #conversation: ReceiverSession | null = null
@@ -102,23 +106,16 @@ class DirectReceive {
     this.#emit = emit
     this.#signal = signal
     this.#ledger = ledger
-    this.#outputDir = resolve(options.outputDir ?? '.')
-    this.#reception = new DirectReception({
+    const made = makeReceptions({
+      address,
+      options,
       ledger,
-      clock: systemClock,
-      probe: options.probe ?? noProbe,
-      outputDir: this.#outputDir,
-      conflict: options.conflict ?? null,
-      reportsFiles: options.fileEvents !== false,
-      portableNames: options.portableNames ?? false,
-      name: options.name ?? hostname(),
-      host: address.host,
-      port: address.port,
-      peer: address.host,
+      emit,
+      signal,
+      identity: () => this.#identity,
       decide: (question, stop) => this.#decide(question, stop),
       onTransfer: (started) => this.#begin(started),
       onEntry: (entry, status, savedAs) => this.#entry(entry, status, savedAs),
-      onWarning: (code, message) => emit({ event: 'warning', code, message }),
       onProgress: (bytes, files) => {
         this.#progressed = true
         this.#progress?.add(bytes, files)
@@ -126,6 +123,9 @@ class DirectReceive {
       onSize: (sizeBytes) => this.#progress?.setTotal(sizeBytes),
       onFault: (error) => this.#conversation?.fault(error),
     })
+    this.#reception = made.reception
+    this.#files = made.files
+    this.#outputDir = made.outputDir
   }
 
   /** What it waits for; `null` while something happens. */
@@ -138,8 +138,10 @@ class DirectReceive {
 
   async run(): Promise<TransferResult> {
     const { host } = this.#address
-    checkTarget(this.#outputDir)
-    removeStaleStaging(this.#outputDir, Date.now())
+    if (this.#files !== null) {
+      checkTarget(this.#outputDir)
+      removeStaleStaging(this.#outputDir, Date.now())
+    }
     await this.#ledger.resumeKeys.prune()
     const typed = this.#options.token ?? this.#address.token
     const token = typed === null ? null : normalizeToken(typed)
@@ -235,7 +237,7 @@ class DirectReceive {
         if (outcome.kind === 'done') break
         error = outcome.error
         // A fault of this side, such as a full disk, is for the user to mend: coming back would meet it again.
-        if (outcome.kind === 'ended') break
+        if (outcome.kind === 'ended' || this.#isOver(error)) break
         // Stopped by its user before anything was accepted: there is nothing to come back for.
         if (error.code === 'peer_stopped' && this.#started === null) break
         if (this.#renewPatience()) backOffMs = FIRST_BACK_OFF_MS
@@ -256,7 +258,27 @@ class DirectReceive {
     }
     // Once all is saved, it does not matter that the sender may not know: it can ask again.
     if (error === null || this.#reception.finished !== null) return this.#result()
+    if (this.#isOver(error)) throw await this.#giveUp(error)
     throw error
+  }
+
+  /** Whether the sender is gone for good, and with it what it read from a pipe. */
+  #isOver(error: SealiftError): boolean {
+    return this.#started?.manifest.isOpenEnded === true && (error.code === 'peer_stopped' || isRefused(error))
+  }
+
+  async #giveUp(cause: SealiftError): Promise<SealiftError> {
+    const error = new SealiftError(
+      cause.code,
+      'the sender has ended, and what it read from a pipe cannot be read again',
+      {
+        hint: 'this transfer cannot be resumed, and nothing of it is kept: start both sides anew',
+        cause,
+        retryable: false,
+      },
+    )
+    await this.#reception.giveUp(error)
+    return error
   }
 
   /**
@@ -313,6 +335,7 @@ class DirectReceive {
         peer: this.#address.host,
         files: offer.files,
         bytes: offer.bytes,
+        kind: 'files',
         outputDir,
         savedAs: plan.roots.map(({ savedAs }) => savedAs),
         freeBytes: freeBytes(outputDir),
@@ -357,6 +380,8 @@ class DirectReceive {
     const seconds = (this.#progress?.elapsedMs ?? 0) / 1000
     const moved = this.#progress?.movedBytes ?? 0
     this.#progress?.flush()
+    const failure = this.#onlyFailure()
+    if (failure !== null) throw failure
     const result = {
       transferId: started?.id ?? this.#reception.transferId ?? '',
       files: started?.files ?? 0,
@@ -377,9 +402,22 @@ class DirectReceive {
     return {
       role: 'receiver',
       ...result,
-      savedTo: this.#reception.savedRoots.map((name) => resolve(this.#outputDir, name)),
-      replaced: this.#reception.replaced,
+      savedTo: (this.#files?.savedRoots ?? []).map((name) => resolve(this.#outputDir, name)),
+      replaced: this.#files?.replaced ?? { files: 0, first: [] },
     }
+  }
+
+  /** Where a transfer has one entry that cannot be sent again, its failure is that of the transfer. */
+  #onlyFailure(): SealiftError | null {
+    const isSaved = this.#files !== null && this.#files.transferId !== null
+    if (isSaved && this.#started?.manifest.isOpenEnded !== true) return null
+    const failure = this.#reception.failure(0)
+    if (failure === null) return null
+    return new SealiftError(failure.code, failure.message, {
+      hint: failure.hint ?? 'nothing of it can be used: start both sides anew',
+      cause: failure,
+      retryable: false,
+    })
   }
 
   /** Adds what the user can do about it. */
@@ -408,6 +446,11 @@ class DirectReceive {
 const HINTS: Readonly<Partial<Record<SealiftError['code'], string>>> = {
   auth_failed: 'a token works once, for one receiver; look again at what the sender shows now',
   connect_failed: 'is the sender still running, and is the address right?',
+}
+
+/** Nobody listens there any more. */
+function isRefused({ code, cause }: SealiftError): boolean {
+  return code === 'connect_failed' && cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
 }
 
 /** The connection was made and then broke: the token may not be spent yet, so it is worth another try at once. */

@@ -6,9 +6,11 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { checkCompression } from '../codecs/codec-table.ts'
 import type { ContentReader } from '../files/content-reader.ts'
+import { MemoryReader } from '../files/memory-reader.ts'
 import { StreamReader } from '../files/stream-reader.ts'
 import { encodeUtf8 } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
+import { MAX_TEXT_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
 import { nameFault } from '../protocol/names.ts'
@@ -21,6 +23,8 @@ import { openUserLedger } from './user-ledger.ts'
 
 /** What a stream is saved as, where nobody says. */
 const STREAM_NAME = 'stdin'
+/** What a text is saved as by whoever knows no texts. */
+const TEXT_NAME = 'text.txt'
 
 /**
  * Sends a stream whose length need not be known, such as standard input, to one receiver, which saves it as one file.
@@ -47,6 +51,45 @@ export function sendStream(source: AsyncIterable<Uint8Array>, options: StreamSen
       watch,
     )
   })
+}
+
+/**
+ * Sends a text to one receiver, which shows it and saves it nowhere (a Sealift that knows no texts saves it as a file).
+ *
+ * Starts at once. A dropped connection heals; the end of this process ends the transfer for good.
+ *
+ * @param text at most 1 MiB as UTF-8
+ * @example
+ * ```ts
+ * const transfer = sendText('the door code is 1234', { pod: true })
+ * for await (const event of transfer) if (event.event === 'listening') console.log(event.connect)
+ * await transfer.done
+ * ```
+ */
+export function sendText(text: string, options: StreamSendOptions = {}): Transfer {
+  return startTransfer(options.signal, (emit, signal, watch) => {
+    const bytes = checkText(text)
+    const fileName = checkFileName(options.fileName ?? TEXT_NAME)
+    return sendOne(
+      { fileName, sizeBytes: bytes.length, content: 'text', open: () => new MemoryReader(bytes) },
+      options,
+      emit,
+      signal,
+      watch,
+    )
+  })
+}
+
+/** @throws SealiftError `nothing_to_send`, `settings_invalid`, `limit_exceeded` */
+function checkText(text: string): Uint8Array {
+  if (text === '') throw new SealiftError('nothing_to_send', 'the text to send is empty', { hint: 'give some text' })
+  if (!text.isWellFormed()) throw new SealiftError('settings_invalid', 'the text to send cannot be written as UTF-8')
+  const bytes = encodeUtf8(text)
+  if (bytes.length > MAX_TEXT_BYTES)
+    throw new SealiftError('limit_exceeded', 'the text to send is over 1 MiB', {
+      hint: 'send it as a file, or through a pipe: sealift send -',
+    })
+  return bytes
 }
 
 /** @throws SealiftError `settings_invalid` */

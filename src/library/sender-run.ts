@@ -17,7 +17,7 @@ import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-st
 import type { Ledger } from '../ledger/ledger.ts'
 import { toHex } from '../protocol/bytes.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
-import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { DEFAULT_PORT, DEFAULT_WAIT_MS, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
@@ -95,6 +95,12 @@ export class SenderRun {
     })
   }
 
+  /** Stays unknown in this transfer, also where a stream ended at once. */
+  get #offeredBytes(): number | null {
+    const { manifest } = this.#context
+    return manifest.isOpenEnded ? null : manifest.totalBytes
+  }
+
   get #isResumable(): boolean {
     return this.#context.content === 'files'
   }
@@ -119,9 +125,10 @@ export class SenderRun {
         maxChunkBytes: MAX_CHUNK_BYTES,
         entries: manifest.count,
         files: this.#files,
-        bytes: manifest.totalBytes,
+        bytes: this.#offeredBytes,
         digest: checksum,
         conflict: this.#options.conflict ?? null,
+        ...(this.#context.content === 'text' ? { text: true } : {}),
       },
       clock: systemClock,
       compress: this.#context.compress,
@@ -168,7 +175,7 @@ export class SenderRun {
         tailnet: place.tailnet?.name ?? null,
         connect,
         files: this.#files,
-        bytes: manifest.totalBytes,
+        bytes: this.#offeredBytes,
       })
       const { allowUsers, allowTags } = this.#options
       this.#sender = sender
@@ -281,14 +288,15 @@ export class SenderRun {
     this.#progress.add(0, 1)
     if (failed) {
       this.#failed++
-      this.#failure = code ?? 'partial'
-      this.#emit({
-        event: 'warning',
-        code: code ?? 'partial',
-        message: `${escapeForDisplay(manifest.path(entry))}: ${failureText(code)}`,
-      })
+      this.#failure = code !== null && isTellable(code) ? code : 'partial'
+      // Where there is nothing else, this is how the transfer ends, and is said then.
+      if (this.#isResumable) {
+        const message = `${escapeForDisplay(manifest.path(entry))}: ${failureText(code)}`
+        this.#emit({ event: 'warning', code: code ?? 'partial', message })
+      }
     }
-    if (this.#options.fileEvents === false) return
+    // The digest of a short text would give it away.
+    if (this.#options.fileEvents === false || this.#context.content === 'text') return
     const sha256 = this.#outgoing.sha256(entry)
     this.#emit({
       event: 'file',
@@ -323,8 +331,8 @@ export class SenderRun {
       seconds,
       bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
     }
-    this.#emit({ event: 'done', ...result })
     if (this.#failed > 0 && !this.#isResumable) throw this.#onlyFailure()
+    this.#emit({ event: 'done', ...result })
     if (this.#failed > 0) {
       throw new SealiftError(
         'partial',
@@ -342,13 +350,28 @@ export class SenderRun {
   #onlyFailure(): SealiftError {
     const { id, reader } = this.#context
     const fault = reader instanceof StreamReader ? reader.fault : null
-    const why = fault === null ? failureText(this.#failure) : `the stream ${fault.message}`
+    const why = fault === null ? lossText(this.#failure) : `what was to be sent ${fault.message}`
     return new SealiftError(this.#failure, why, { hint: ONCE_HINT, transferId: id, retryable: false })
   }
 }
 
 /** What came through a pipe cannot be read again. */
 const ONCE_HINT = 'what was read cannot be read again: start both sides anew'
+
+function lossText(code: SealiftError['code']): string {
+  switch (code) {
+    case 'source_vanished':
+      return 'the receiver lost what it had, and it is not held here any more'
+    case 'digest_mismatch':
+      return 'what arrived has another SHA-256 than what was sent'
+    case 'target_gone':
+      return "the receiver's output was closed before all was written"
+    case 'disk_full':
+      return "the receiver's disk is full"
+    default:
+      return `the receiver could not take it (${code})`
+  }
+}
 
 function failureText(code: string | null): string {
   switch (code) {

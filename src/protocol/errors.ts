@@ -243,6 +243,15 @@ export function errorCodeFromWire(wire: number): ErrorCode | null {
   return CODE_BY_WIRE.get(wire) ?? null
 }
 
+/**
+ * Whether a peer's code may end this side under that very code: refusals, keys, network, integrity, disk and parts, but not
+ * as if this user had stopped it or used it wrongly, nor as if this Sealift were at fault.
+ */
+export function isTellable(code: ErrorCode): boolean {
+  const { exit } = ERROR_TABLE[code]
+  return exit >= 3 && exit <= 8
+}
+
 export interface SealiftErrorOptions {
   /** What the user can do about it; lines are separated by `\n`. */
   readonly hint?: string

@@ -28,6 +28,8 @@ export const MAX_PATH_BYTES = 4096
 export const MAX_LINK_TARGET_BYTES = 4096
 /** Content of one transfer: the largest safe integer, so that offsets stay exact. */
 export const MAX_CONTENT_BYTES = Number.MAX_SAFE_INTEGER
+/** One text, as UTF-8. */
+export const MAX_TEXT_BYTES = 1 << 20
 /** Ranges that a peer may keep a set of; a hostile one cannot make it grow for ever. */
 export const MAX_RANGES = 1_000_000
 

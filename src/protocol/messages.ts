@@ -66,6 +66,8 @@ const offerSchema = z.object({
   /** Whether MANIFEST pages follow: not where the receiver knows the manifest. */
   manifestFollows: z.boolean(),
   conflict: z.nullable(z.enum(CONFLICT_POLICIES)),
+  /** Whether the one file is a text, to be shown and not saved. */
+  text: z.optional(z.boolean()),
 })
 /** The epoch stands in four bytes of each chunk. */
 const acceptSchema = z.object({ epoch: count.check(z.maximum(0xffff_ffff)) })

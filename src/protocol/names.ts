@@ -74,5 +74,19 @@ export function escapeControls(text: string): string {
   })
 }
 
+/**
+ * A text of several lines from elsewhere, made safe to show: what would move the cursor, change the terminal or turn the
+ * direction of writing as escapes; lines, tabs and all that is written stay.
+ */
+export function escapeText(text: string): string {
+  return text.replace(/\r\n/g, '\n').replace(UNSAFE_IN_TEXT, (found) => {
+    const code = found.codePointAt(0) as number
+    return code <= 0xff ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
+  })
+}
+
+/** Controls but for line feed and tab, marks of direction, lone surrogates, and separators of lines. */
+const UNSAFE_IN_TEXT = /(?![\n\t])[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu
+
 /** Controls, formats (direction, zero width), lone surrogates, separators of lines, and what shows as nothing. */
 const UNSAFE_TO_SHOW = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu

@@ -80,6 +80,15 @@ export interface FileEvent {
   readonly savedAs: string | null
 }
 
+/** A text that was received; it is saved nowhere. */
+export interface TextEvent {
+  readonly event: 'text'
+  /** UUID of the transfer. */
+  readonly transferId: string
+  /** As it was sent: from the other side, so to be escaped where it is shown. */
+  readonly text: string
+}
+
 export interface DoneEvent {
   readonly event: 'done'
   readonly transferId: string
@@ -97,4 +106,12 @@ export interface DoneEvent {
 
 /** Everything but the end: what `for await` gives. */
 export type TransferEvent =
-  ListeningEvent | ConnectedEvent | RefusedEvent | ExcludedEvent | WarningEvent | ProgressEvent | FileEvent | DoneEvent
+  | ListeningEvent
+  | ConnectedEvent
+  | RefusedEvent
+  | ExcludedEvent
+  | WarningEvent
+  | ProgressEvent
+  | FileEvent
+  | TextEvent
+  | DoneEvent

@@ -14,6 +14,7 @@ import { compareBytes } from '../protocol/bytes.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
 import { CHECKPOINT_BYTES, CHECKPOINT_MS, MAX_UNACKNOWLEDGED_BYTES, SYNC_BYTES, SYNC_MS } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import { escapeForDisplay } from '../protocol/names.ts'
 import { type Range, RangeSet } from '../protocol/ranges.ts'
 import type { Clock } from './clock.ts'
 import type { StageProbe } from './stage.ts'
@@ -303,7 +304,7 @@ export class Incoming {
     if (entry >= this.#manifest.count)
       throw new SealiftError('protocol_violation', 'a failure of an entry that is not there')
     if (this.#ledger.states.get(entry) !== ENTRY_PENDING) return
-    this.#failed(entry, code, message)
+    this.#failed(entry, code, `${escapeForDisplay(this.#manifest.path(entry))} ${message}`)
   }
 
   /** Ends the entry where it is whole here and the sender has said its digest. */
@@ -334,7 +335,8 @@ export class Incoming {
   /** What arrived is not what was read there: once more from the start, and after that never again (PROTOCOL 2.4). */
   #mismatch(entry: number): void {
     if (this.#mismatched.has(entry)) {
-      this.#failed(entry, 'digest_mismatch', 'arrived twice with another SHA-256 than its source')
+      const path = escapeForDisplay(this.#manifest.path(entry))
+      this.#failed(entry, 'digest_mismatch', `${path} arrived twice with another SHA-256 than its source`)
       return
     }
     this.#mismatched.add(entry)

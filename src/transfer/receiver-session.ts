@@ -7,7 +7,7 @@
 
 import { decodeChunk } from '../codecs/codec-table.ts'
 import { ENTRY_FAILED } from '../ledger/entry-state.ts'
-import { ERROR_TABLE, type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { type ErrorCode, errorCodeFromWire, isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { ManifestDecoder } from '../protocol/manifest-pages.ts'
@@ -147,8 +147,9 @@ export class ReceiverSession {
         this.#ended(message.sizeBytes)
         return undefined
       case 'entryFailed': {
-        const code = errorCodeFromWire(message.code) ?? 'source_unreadable'
-        this.#accepted?.incoming.fail(message.entry, code, 'could not be read at the sender')
+        const said = errorCodeFromWire(message.code)
+        const code = said !== null && isTellable(said) ? said : 'source_unreadable'
+        this.#accepted?.incoming.fail(message.entry, code, senderFailure(code))
         return undefined
       }
       case 'offer':
@@ -287,11 +288,13 @@ export class ReceiverSession {
 
   async #refuse(error: SealiftError): Promise<void> {
     this.#outcome = { kind: 'ended', error }
-    if (!REFUSALS.has(error.code)) {
+    // What this side's user asked for cannot be had from this sender: to that one it is a no.
+    const told = error.code === 'usage' ? new SealiftError('policy_refused', '') : error
+    if (!REFUSALS.has(told.code)) {
       this.#session.fail(error)
       return
     }
-    await this.#session.send({ type: 'reject', code: error.wireCode }).catch(() => undefined)
+    await this.#session.send({ type: 'reject', code: told.wireCode }).catch(() => undefined)
     void this.#session.close(0)
   }
 
@@ -304,6 +307,17 @@ export class ReceiverSession {
   /** A fault of this side while chunks come in. */
   fault(error: SealiftError): void {
     this.#fault(error)
+  }
+}
+
+function senderFailure(code: ErrorCode): string {
+  switch (code) {
+    case 'source_vanished':
+      return 'is gone at the sender, which cannot send it'
+    case 'digest_mismatch':
+      return 'arrived with another SHA-256 than it was read with, and is gone at the sender'
+    default:
+      return 'could not be read at the sender'
   }
 }
 
@@ -321,10 +335,4 @@ function senderStopped(code: ErrorCode): SealiftError {
       // What a peer says may end this side in words of its own, but not as if the user had stopped it or Sealift were at fault.
       return new SealiftError(isTellable(code) ? code : 'peer_stopped', `the sender ended the session (${code})`)
   }
-}
-
-/** Faults of a peer that mean something here: refusals, keys, network, integrity, disk and parts. */
-function isTellable(code: ErrorCode): boolean {
-  const { exit } = ERROR_TABLE[code]
-  return exit >= 3 && exit <= 8
 }

@@ -1,12 +1,13 @@
 /**
  * What one receiver decides and keeps: which transfer an offer is, whether to take it, where it goes, and how it ends.
  *
- * Joins ledger, staging and the user's consent into the {@link Reception} that sessions talk to, one after another for the
+ * Joins ledger, staging and the user's consent into the {@link LastingReception} that sessions talk to, one after another for the
  * same transfer. Knows no sockets and no tokens.
  */
 
 import { createHash } from 'node:crypto'
 import { failedEntries, type ReceivePlan, replacedEntries, skippedEntries } from '../files/conflicts.ts'
+import { checkRoomLeft } from '../files/free-space.ts'
 import { setAsideStaging } from '../files/staging.ts'
 import { TreeWriter } from '../files/tree-writer.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
@@ -18,10 +19,11 @@ import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages, ManifestDecoder } from '../protocol/manifest-pages.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
-import { RangeSet } from '../protocol/ranges.ts'
 import { Incoming } from './incoming.ts'
 import { entriesOf, publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
-import type { AcceptedTransfer, IncomingFiles, Reception } from './receiver-session.ts'
+import { doneBefore, endedTransfer } from './ended-transfer.ts'
+import type { LastingReception, StartedTransfer } from './lasting-reception.ts'
+import type { AcceptedTransfer } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
 import { stateRuns } from './state-runs.ts'
 import { type DecisionOptions, decideOffer } from './offer-decision.ts'
@@ -47,17 +49,6 @@ export interface ReceptionOptions extends DecisionOptions {
   readonly onFault: (error: SealiftError) => void
 }
 
-/** What is known of a transfer once it is accepted. */
-export interface StartedTransfer {
-  readonly id: string
-  readonly manifest: Manifest
-  readonly files: number
-  /** Content that is safe, and files that came to an end, as the first session begins. */
-  readonly safeBytes: number
-  readonly skippedBytes: number
-  readonly endedFiles: number
-}
-
 export interface ReplacedFiles {
   readonly files: number
   /** As in the manifest. */
@@ -78,9 +69,9 @@ interface Current {
 }
 
 /** One receiver: at most one transfer, over as many sessions as it takes. */
-export class DirectReception implements Reception {
+export class DirectReception implements LastingReception {
   readonly #options: ReceptionOptions
-  readonly #failures = new Map<number, ErrorCode>()
+  readonly #failures = new Map<number, { readonly code: ErrorCode; readonly message: string }>()
   #current: Current | null = null
   #lock: TransferLock | null = null
   #resume: { id: Uint8Array; key: number | null } | null = null
@@ -90,6 +81,7 @@ export class DirectReception implements Reception {
   #published: { unit: number; savedAs: string }[] = []
   #finished: Done | null = null
   #finishing: Promise<Done> | null = null
+  #isGivenUp = false
   /** Row of the transfer that has ended. */
   #endedKey: number | null = null
 
@@ -118,12 +110,15 @@ export class DirectReception implements Reception {
     return this.#current?.id ?? null
   }
 
-  /** SHA-256 of a file that is verified, borrowed; `null` where it is not. */
   sha256(entry: number): Uint8Array | null {
     return this.#current?.progress.states.digest(entry) ?? null
   }
 
-  /** How the transfer ended; `null` before that. */
+  failure(entry: number): SealiftError | null {
+    const failure = this.#failures.get(entry)
+    return failure === undefined ? null : new SealiftError(failure.code, failure.message)
+  }
+
   get finished(): Done | null {
     return this.#finished
   }
@@ -132,7 +127,6 @@ export class DirectReception implements Reception {
     return { name: this.#options.name, maxChunkBytes: MAX_CHUNK_BYTES, known: this.#known }
   }
 
-  /** A session was confirmed under this key: the transfer it is for may be known from before. */
   async joined(resumeId: Uint8Array): Promise<void> {
     const { ledger } = this.#options
     const row = await ledger.resumeKeys.findById(resumeId, 'receiver')
@@ -198,23 +192,15 @@ export class DirectReception implements Reception {
     if (this.#current !== null && this.#finished === null) return null
     const row = await this.#options.ledger.transfers.find(offer.transferId, 'receiver')
     if (row?.status !== 'completed' || row.told || row.checksum !== offer.digest) return null
-    const done = this.#finished ?? doneBefore(row.options) ?? { published: offer.files, skipped: 0, failed: 0 }
+    const done = this.#finished ?? doneBefore(row, offer)
     this.#finished = done
     this.#endedKey = row.key
-    return {
-      incoming: NOTHING_COMES,
-      epoch: row.epoch + 1,
-      mayPause: false,
-      stateRuns: () => [{ first: 0, count: offer.entries, state: ENTRY_PUBLISHED, code: 0 }],
-      safeRanges: () => RangeSet.of([{ start: 0, end: row.fileSize ?? 0 }]),
-      finish: () => Promise.resolve(done),
-      report: () => undefined,
-    }
+    return endedTransfer(row, offer, done)
   }
 
   #wireCode(entry: number): number {
-    const code = this.#failures.get(entry)
-    return code === undefined ? 0 : new SealiftError(code, '').wireCode
+    const failure = this.#failures.get(entry)
+    return failure === undefined ? 0 : new SealiftError(failure.code, '').wireCode
   }
 
   /** The transfer of an offer: the one in the ledger, or a new one that the user agrees to. */
@@ -313,9 +299,9 @@ export class DirectReception implements Reception {
     const writer = TreeWriter.open({ outputDir, transferId: id, manifest, plan, probe })
     const progress = await ledger.openProgress(key, manifest.count)
     for (const { entry } of skippedEntries(plan)) progress.states.set(entry, ENTRY_SKIPPED)
-    for (const { entry, code } of failedEntries(manifest, plan)) {
+    for (const { entry, code, message } of failedEntries(manifest, plan)) {
       progress.states.set(entry, ENTRY_FAILED)
-      this.#failures.set(entry, code)
+      this.#failures.set(entry, { code, message })
     }
     if (resumed) {
       await recoverPublishing(this.#publishing(key, manifest, plan, progress, writer, () => Promise.resolve()))
@@ -328,11 +314,24 @@ export class DirectReception implements Reception {
       clock,
       probe,
       onSize: (sizeBytes) => this.#settleSize(key, sizeBytes),
-      onProgress,
+      onProgress: (bytes, files) => {
+        onProgress(bytes, files)
+        if (manifest.totalBytes === null) this.#checkRoomLeft()
+      },
       onFault,
       onFailed: (entry, code, message) => this.#entryFailed(entry, code, message),
     })
     return { id, key, manifest, plan, progress, writer, incoming, epoch }
+  }
+
+  /** What has no end is stopped before the disk is full, since others write to it too. */
+  #checkRoomLeft(): void {
+    const { outputDir, onFault } = this.#options
+    try {
+      checkRoomLeft(outputDir)
+    } catch (error) {
+      onFault(error as SealiftError)
+    }
   }
 
   #publishing(
@@ -365,9 +364,10 @@ export class DirectReception implements Reception {
 
   #entryFailed(entry: number, code: ErrorCode, message: string): void {
     const { onEntry, onWarning } = this.#options
-    this.#failures.set(entry, code)
+    this.#failures.set(entry, { code, message })
     onEntry(entry, 'failed', null)
-    onWarning(code, message)
+    // Where there is nothing else, this is how the transfer ends, and is said then.
+    if (this.#current?.manifest.isOpenEnded !== true) onWarning(code, message)
   }
 
   #settleSize(key: number, sizeBytes: number): void {
@@ -445,22 +445,28 @@ export class DirectReception implements Reception {
     }
   }
 
-  /** The sender knows that all is done: nothing needs to be kept for coming back. */
   async told(): Promise<void> {
-    if (this.#endedKey !== null) await this.#options.ledger.transfers.markTold(this.#endedKey)
+    if (this.#endedKey === null) return
+    const { transfers } = this.#options.ledger
+    await transfers.markTold(this.#endedKey)
+    // Now that nobody asks for it any more, the row says how it was.
+    const failure = this.#current?.manifest.isOpenEnded === true ? this.failure(0) : null
+    if (failure !== null) await transfers.finish(this.#endedKey, 'failed', failure)
   }
 
-  /** Ends the transfer for good, where it cannot go on. */
   async giveUp(error: SealiftError): Promise<void> {
-    if (this.#current !== null && this.#finished === null)
-      await this.#options.ledger.transfers.finish(this.#current.key, 'failed', error)
+    const current = this.#current
+    if (current === null || this.#finished !== null || this.#isGivenUp) return
+    this.#isGivenUp = true
+    await current.incoming.stop()
+    current.writer.remove()
+    await this.#options.ledger.transfers.finish(current.key, 'failed', error)
   }
 
-  /** Lets go of everything; what is safe stays for the next process. */
   async close(): Promise<void> {
     await this.#finishing?.catch(() => undefined)
     const current = this.#current
-    if (current !== null && this.#finished === null) {
+    if (current !== null && this.#finished === null && !this.#isGivenUp) {
       await current.incoming.stop()
       await current.incoming.checkpoint()
       current.writer.close()
@@ -468,22 +474,6 @@ export class DirectReception implements Reception {
     this.#lock?.release()
     this.#lock = null
   }
-}
-
-/** Stands in for the arrival of a transfer that is over. */
-const NOTHING_COMES: IncomingFiles = {
-  complete: Promise.resolve(),
-  begin: () => undefined,
-  tell: () => undefined,
-  chunk: () => undefined,
-  digest: () => undefined,
-  end: () => undefined,
-  fail: () => undefined,
-}
-
-/** How a transfer ended, as its row remembers. */
-function doneBefore(options: Readonly<Record<string, unknown>>): Done | null {
-  return (options['done'] as Done | undefined) ?? null
 }
 
 /** For `status`: the first root, or how many there are. */

@@ -102,6 +102,12 @@ export class Scheduler {
     this.#changed()
   }
 
+  /** A lane lives, though nothing that it has became safe. */
+  renew(lane: object): void {
+    const lease = this.#leases.get(lane)
+    if (lease !== undefined) lease.expiresMs = this.#nowMs() + LEASE_TIMEOUT_MS
+  }
+
   /** These are wanted (again), and nobody has them. */
   want(start: number, end: number): void {
     this.#wanted.add(start, end)

@@ -261,8 +261,11 @@ export class SenderSession {
 
   async #receipts(lane: StreamLane): Promise<void> {
     for await (const receipt of lane.receipts) {
-      if ('safe' in receipt) this.#outgoing.safe(receipt.safe)
-      else this.#outgoing.scheduler.giveBack(receipt.lost)
+      if ('safe' in receipt) {
+        // Nothing acknowledged: the receiver says that it lives, and is held back itself (PROTOCOL 2.5).
+        if (receipt.safe.length === 0) this.#outgoing.scheduler.renew(lane)
+        this.#outgoing.safe(receipt.safe)
+      } else this.#outgoing.scheduler.giveBack(receipt.lost)
       this.#receiptsRead++
     }
   }

@@ -282,13 +282,14 @@ export async function receiveFromRaw(
   return { transfer, end, events, peer: await first.promise, connections: () => connections }
 }
 
-/** An honest sender that has met a raw receiver. */
+/** An honest sender that has met a raw receiver. @param source paths, or what else is sent */
 export async function sendToRaw(
-  paths: string | readonly string[],
+  source: string | readonly string[] | ((options: SendOptions) => Transfer),
   options: SendOptions,
 ): Promise<HonestRun & { peer: RawPeer; connect: string }> {
   const listening = Promise.withResolvers<{ port: number; token: string; connect: string }>()
-  const transfer = sendFiles(paths, { pod: true, port: 0, waitMs: 20_000, ...options })
+  const given = { pod: true, port: 0, waitMs: 20_000, ...options }
+  const transfer = typeof source === 'function' ? source(given) : sendFiles(source, given)
   const events: TransferEvent[] = []
   const end = follow(transfer, events, (event) => {
     if (event.event === 'listening')

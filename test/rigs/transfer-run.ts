@@ -45,6 +45,8 @@ export interface RunOptions {
   readonly sliceBytes?: number
   readonly send?: SendOptions
   readonly receive?: ReceiveOptions
+  /** Sends something else than the source folder. */
+  readonly sends?: (place: Place, options: SendOptions) => Transfer
 }
 
 /** Virtual time in which anything must have come to an end. */
@@ -107,7 +109,8 @@ export class TransferRun {
   async startSender(options: SendOptions = {}): Promise<SideRun> {
     const { place } = this
     const port = this.#port
-    const transfer = sendFiles(place.source, {
+    const sends = this.#options.sends ?? ((from: Place, given: SendOptions) => sendFiles(from.source, given))
+    const transfer = sends(place, {
       pod: true,
       port,
       ledgerPath: place.senderLedger,

@@ -13,6 +13,7 @@ import { Output, shown } from '../output.ts'
 import { listNames, shownName } from '../name-lists.ts'
 import { askFor } from '../prompt.ts'
 import { readRate, type SharedOptions } from '../settings.ts'
+import { checkStandardOutput, STDOUT, writeToStandardOutput } from '../standard-output.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
 
 export interface ReceiveCommandOptions extends SharedOptions {
@@ -28,25 +29,32 @@ export async function receive(
   signal: AbortSignal,
 ): Promise<void> {
   const output = new Output(given)
+  const toOutput = given.outputDir === STDOUT
+  if (toOutput) checkStandardOutput(output.json)
   const asks = output.canAsk && given.yes !== true
   const bytesPerSecond = readRate(given.bwlimit)
   const where = address ?? (await askAddress(asks, signal))
   const token = parseConnectAddress(where).token ?? (await findToken(asks, signal))
   const view = new TransferView(output, bytesPerSecond)
+  const offered: { kind: IncomingOffer['kind'] } = { kind: 'files' }
   const options: ReceiveOptions = {
     signal,
     fileEvents: output.json,
     token,
-    outputDir: given.outputDir,
+    ...(toOutput ? { output: writeToStandardOutput } : { outputDir: given.outputDir }),
     conflict: given.conflict,
     portableNames: given.portableNames,
     bytesPerSecond,
     accept: (offer, stop) => {
       view.clear()
+      offered.kind = offer.kind
       return asks ? askAboutOffer(offer, given.conflict, output, stop) : showOffer(offer, output)
     },
   }
-  sayReceived(await view.follow(receiveFiles(where, options)), output)
+  const result = await view.follow(receiveFiles(where, options))
+  if (offered.kind === 'files') sayReceived(result, output)
+  else if (offered.kind === 'output')
+    output.say(`Received ${formatSize(result.bytes)} ${formatPace(result)}; its SHA-256 is that of the sender.`)
 }
 
 /** The last lines of a receiver. */

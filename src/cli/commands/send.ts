@@ -10,7 +10,7 @@ import { SealiftError } from '../../protocol/errors.ts'
 import { Output, shown } from '../output.ts'
 import { askSender } from '../send-questions.ts'
 import { readNumber, readPatternFiles, readPort, readRate, readWait, type SharedOptions } from '../settings.ts'
-import { sendInput, STDIN } from './send-input.ts'
+import { sendGivenText, sendInput, STDIN } from './send-input.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
 
 export interface SendCommandOptions extends SharedOptions {
@@ -30,6 +30,7 @@ export interface SendCommandOptions extends SharedOptions {
   readonly dryRun?: boolean
   /** What standard input is saved as. */
   readonly name?: string
+  readonly text?: string
 }
 
 /** @throws SealiftError what the command ends with, where that is not success */
@@ -57,6 +58,10 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
   }
   if (given.name !== undefined && !paths.includes(STDIN))
     throw new SealiftError('usage', '--name is for standard input only', { hint: 'files keep their own names' })
+  if (given.text !== undefined) {
+    await sendGivenText(given.text, paths, options, output)
+    return
+  }
   if (paths.includes(STDIN)) {
     await sendInput(paths, { ...options, fileName: given.name }, output)
     return

@@ -21,6 +21,7 @@ function offerOf(incoming: Tree, there: Tree = {}, policy: ConflictPolicy = 'aut
     peer: '10.0.0.1',
     files: manifest.fileCount,
     bytes: manifest.totalBytes,
+    kind: 'files',
     outputDir,
     savedAs: plan.roots.map(({ savedAs }) => savedAs),
     freeBytes: 2 ** 30,
@@ -53,6 +54,16 @@ describe('what a receiver is shown', () => {
       lines: ['3 files, 4 bytes from alpha (10.0.0.1): README.md  src/ (2 files)', 'into ./project (1.0 GiB free)'],
       isCut: true,
     })
+  })
+
+  test('is the size of a text and not its name, which it does not get', () => {
+    const lines = ['A text, 2 bytes, from alpha (10.0.0.1).']
+    expect(view({ ...offerOf({ 'text.txt': 'ab' }), kind: 'text' })).toEqual({ lines, isCut: false })
+  })
+
+  test('is the file and no folder, where it goes to an output', () => {
+    const offer: IncomingOffer = { ...offerOf({ 'a.tar': 'ab' }), kind: 'output', savedAs: [], freeBytes: null }
+    expect(view(offer).lines).toEqual(['1 file, 2 bytes from alpha (10.0.0.1): a.tar', 'into standard output'])
   })
 
   test('says who sends by what Tailscale knows, where it does', () => {
