@@ -27,7 +27,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string>> = {
   version_mismatch: 'install the same version of Sealift on both sides',
   auth_failed: 'a token works once, for one receiver; look again at what the sender shows now',
   token_burned: 'start the sender again: it makes a new token',
-  peer_refused: 'the other side decides who may connect',
+  peer_refused: 'ask the other side to let this machine in',
   key_changed: 'ask the other side whether its key was changed, by a way you trust',
   port_in_use: 'choose another with --port; 0 takes any free one',
   address_unavailable: 'name an address of this machine with --listen, or use --lan or --pod',

@@ -188,6 +188,8 @@ function noDaemon(access: TailscaleAccess): string {
     : `no Tailscale daemon answers at TS_SOCKET (${named})`
 }
 
+const TAILSCALE_UP = ['darwin', 'win32'].includes(process.platform) ? 'tailscale up' : 'sudo tailscale up'
+
 function daemonAdvice(verb: 'start' | 'restart'): string {
   return process.platform === 'linux' ? `${verb} it: sudo systemctl ${verb} tailscaled` : `${verb} Tailscale`
 }
@@ -195,9 +197,9 @@ function daemonAdvice(verb: 'start' | 'restart'): string {
 function describe(state: Answered, status: TailscaleStatus): Pick<TailnetState, 'detail' | 'advice'> {
   switch (state) {
     case 'stopped':
-      return { detail: 'Tailscale is stopped on this machine', advice: 'start it: sudo tailscale up' }
+      return { detail: 'Tailscale is stopped on this machine', advice: `start it: ${TAILSCALE_UP}` }
     case 'logged-out':
-      return { detail: 'this machine is logged out of Tailscale', advice: 'log in: sudo tailscale up' }
+      return { detail: 'this machine is logged out of Tailscale', advice: `log in: ${TAILSCALE_UP}` }
     case 'unapproved':
       return {
         detail: 'this machine is not approved for its tailnet yet',

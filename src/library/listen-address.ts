@@ -92,10 +92,13 @@ function placeNamed(
 ): ListenPlace | Promise<ListenPlace> {
   if (home.state === 'running' && home.addresses.includes(listen.toLowerCase()))
     return guarded(listen.toLowerCase(), home, allowed)
-  // Refused only: where Tailscale does not answer, nobody could check who comes to an address that is likely its own.
-  if (home.state === 'unreachable' && (isPicky || looksLikeTailscale(listen)))
-    throw new SealiftError('no_tailscale', home.detail, {
-      hint: [home.advice, '--listen takes it for no Tailscale address only when Tailscale says so'].join('\n'),
+  // Refused only: an address that is likely Tailscale's is no use without it, and where it does not answer, nobody could
+  // check who comes there.
+  const looksSo = looksLikeTailscale(listen)
+  const isLost = looksSo && home.state !== 'running' && !isOnInterface(listen.toLowerCase())
+  if (isLost || (home.state === 'unreachable' && (isPicky || looksSo)))
+    throw new SealiftError('no_tailscale', `${looksSo ? `${listen} looks like Tailscale's: ` : ''}${home.detail}`, {
+      hint: [home.advice, listenHint()].filter(Boolean).join('\n'),
     })
   if (isPicky)
     throw new SealiftError('usage', UNGUARDED, {

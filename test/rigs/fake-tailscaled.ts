@@ -34,6 +34,8 @@ export class FakeTailscaled {
   addresses: readonly string[] | null
   userspace = false
   domain = DOMAIN
+  /** Its name, as people know it. */
+  tailnet = DOMAIN
   self: FakeNode = { host: 'alpha', user: 'user-1@example.net' }
   /** By `address`, with or without a port, by `address:port`, or by `address:*`: with a port only. */
   readonly nodes = new Map<string, FakeNode>()
@@ -144,7 +146,7 @@ export class FakeTailscaled {
       Self: peerOf(this.self, 0),
       Health: null,
       MagicDNSSuffix: loggedIn ? this.domain : '',
-      CurrentTailnet: loggedIn ? { Name: this.domain, MagicDNSSuffix: this.domain, MagicDNSEnabled: false } : null,
+      CurrentTailnet: loggedIn ? { Name: this.tailnet, MagicDNSSuffix: this.domain, MagicDNSEnabled: false } : null,
       CertDomains: null,
       Peer: withPeers
         ? Object.fromEntries(nodes.slice(1).map((node, index) => [`nodekey:${node.host}`, peerOf(node, index + 1)]))

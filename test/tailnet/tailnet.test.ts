@@ -218,7 +218,7 @@ describe('on a real tailnet', () => {
     expect(stopped.stderr).toMatch(/error: Tailscale is stopped on this machine\nhint: start it: sudo tailscale up\n/)
     tailnet.up('bravo')
     // Until it speaks up, alpha goes on with the keys of before (WireGuard begins anew after 15 s without an answer).
-    tailnet.tailscale('bravo', 'ping', '--timeout=30s', ALPHA)
+    tailnet.tailscale('bravo', 'ping', '--tsmp', '--timeout=30s', ALPHA)
     const sender = desk.start(sending(tree), at('bravo'))
     expect((await desk.receive(await connectLine(sender), [], at('alpha'))).code).toBe(0)
     await sender.end

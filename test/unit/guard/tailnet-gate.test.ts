@@ -117,6 +117,9 @@ describe('doubt refuses', () => {
     fake.domain = 'other.ts.net'
     expect(await verdict(gate, '100.64.0.2')).toMatch(/another tailnet now/)
     fake.domain = 'rig.ts.net'
+    fake.tailnet = 'other.example'
+    expect(await verdict(gate, '100.64.0.2')).toMatch(/another tailnet now/)
+    fake.tailnet = 'rig.ts.net'
     fake.addresses = ['100.64.0.77']
     expect(await verdict(gate, '100.64.0.2')).toMatch(/another tailnet now/)
     await fake.close()

@@ -61,8 +61,8 @@ describe('on the tailnet', () => {
 
 describe('where Tailscale cannot be used', () => {
   const CASES: readonly (readonly [name: string, arrange: () => unknown, says: RegExp, advice: RegExp])[] = [
-    ['stopped', () => (fake.state = 'Stopped'), /^Tailscale is stopped/, /^start it: sudo tailscale up/],
-    ['logged out', () => (fake.state = 'NeedsLogin'), /^this machine is logged out/, /^log in: sudo tailscale up/],
+    ['stopped', () => (fake.state = 'Stopped'), /^Tailscale is stopped/, /^start it: (sudo )?tailscale up/],
+    ['logged out', () => (fake.state = 'NeedsLogin'), /^this machine is logged out/, /^log in: (sudo )?tailscale up/],
     ['not approved', () => (fake.state = 'NeedsMachineAuth'), /^this machine is not approved/, /^an admin/],
     ['starting', () => (fake.state = 'Starting'), /^Tailscale is still starting/, /^try again/],
     ['without an address', () => (fake.addresses = null), /^Tailscale runs and has no address/, /restart/],
@@ -116,7 +116,10 @@ describe('where Tailscale cannot be used', () => {
     expect(await placeOf({ listen: '192.0.2.1' })).toMatchObject({ tailnet: null })
     fake.manner = 'well'
     fake.state = 'Stopped'
-    expect(await placeOf({ listen: '100.64.0.1' })).toMatchObject({ tailnet: null })
+    await expect(findListenPlace({ listen: '100.64.0.1' })).rejects.toMatchObject({
+      code: 'no_tailscale',
+      message: "100.64.0.1 looks like Tailscale's: Tailscale is stopped on this machine",
+    })
   })
 })
 

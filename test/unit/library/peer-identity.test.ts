@@ -27,9 +27,9 @@ test.each(['100.64.0.2', '100.127.255.254', 'fd7a:115c:a1e0::2', 'bravo.tail1234
   async (host) => {
     expect(await adviseOnReaching(host)).toBeNull()
     fake.state = 'Stopped'
-    expect(await adviseOnReaching(host)).toBe(
-      `${host} looks like Tailscale's: Tailscale is stopped on this machine\nstart it: sudo tailscale up`,
-    )
+    const [says, advice] = (await adviseOnReaching(host))?.split('\n') ?? []
+    expect(says).toBe(`${host} looks like Tailscale's: Tailscale is stopped on this machine`)
+    expect(advice).toMatch(/^start it: (sudo )?tailscale up$/)
     fake.state = 'Running'
     fake.userspace = true
     expect(await adviseOnReaching(host)).toMatch(/without an interface/)
