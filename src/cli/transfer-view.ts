@@ -99,6 +99,9 @@ export class TransferView {
         this.#warn(event)
         break
       case 'text':
+        // It goes to the other stream, a turn later: nothing may be drawn in its place meanwhile.
+        this.#line?.close()
+        this.#line = null
         output.text(event.text)
         break
       case 'done':
