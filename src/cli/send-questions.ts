@@ -35,10 +35,13 @@ export function askSender(
     },
     // The codec that this question has always meant; --compress has better ones.
     chooseCompression: async (signal) => ((await confirm('Compress?', false, signal)) ? 'blosc-lz4' : 'none'),
-    listenOnLan: ({ address, interfaceName }, reason, signal) =>
-      confirm(`${shown(reason)}. Listen on ${address} (${shown(interfaceName)})?`, false, signal),
+    listenOnLan: askToListen,
   }
 }
+
+/** The question where there is no Tailscale. */
+export const askToListen: NonNullable<SendOptions['listenOnLan']> = ({ address, interfaceName }, reason, signal) =>
+  confirm(`${shown(reason)}. Listen on ${address} (${shown(interfaceName)})?`, false, signal)
 
 /**
  * `Leave out .venv (4,120 files, 310.0 MiB)?`

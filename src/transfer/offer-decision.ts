@@ -10,11 +10,10 @@ import { checkFreeSpace, nearestFolder } from '../files/free-space.ts'
 import { PORTABLE_NAMES, probeNameRules } from '../files/name-rules.ts'
 import { type Survey, surveyTarget } from '../files/target-survey.ts'
 import type { ConflictPolicy } from '../protocol/choices.ts'
-import { SealiftError } from '../protocol/errors.ts'
-import { CONSENT_TIMEOUT_MS } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { Offer } from '../protocol/messages.ts'
-import { type Clock, orAborted } from './clock.ts'
+import type { Clock } from './clock.ts'
+import { awaitConsent } from './consent.ts'
 
 /** What a person is asked about. */
 export interface OfferToDecide {
@@ -54,13 +53,8 @@ export async function decideOffer(
   const survey = surveyTarget(manifest, outputDir)
   const wished = conflict ?? harmlessWish(offer.conflict)
   const plan = planReceive(manifest, survey, wished, rules)
-  const patience = new AbortController()
-  const cancel = clock.after(CONSENT_TIMEOUT_MS, () =>
-    patience.abort(new SealiftError('unanswered', 'nobody answered within 10 minutes; nothing was received')),
-  )
   const question = { offer, manifest, survey, plan, policy: wished, outputDir }
-  const stop = AbortSignal.any([signal, patience.signal])
-  const policy = await orAborted(decide(question, stop), stop).finally(cancel)
+  const policy = await awaitConsent(clock, signal, (stop) => decide(question, stop))
   const decided = policy === wished ? plan : planReceive(manifest, survey, policy, rules)
   let [bytes, entries] = [offer.bytes ?? 0, manifest.count]
   for (const { entry } of skippedEntries(decided)) {

@@ -8,10 +8,11 @@
 import { createHash } from 'node:crypto'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED } from '../ledger/entry-state.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, MAX_TEXT_BYTES } from '../protocol/limits.ts'
+import { MAX_CHUNK_BYTES, MAX_TEXT_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import type { Clock } from './clock.ts'
+import { awaitConsent } from './consent.ts'
 import type { LastingReception, StartedTransfer } from './lasting-reception.ts'
 import type { AcceptedTransfer } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
@@ -121,11 +122,7 @@ export class StreamReception implements LastingReception {
     const { clock, probe, target, decide, onTransfer, onProgress, onSize } = this.#options
     if (manifest === null) throw new SealiftError('protocol_violation', 'an offer without its manifest')
     if (manifest.kind(0) !== KIND_FILE) throw severalFiles(offer)
-    const patience = new AbortController()
-    const cancel = clock.after(CONSENT_TIMEOUT_MS, () =>
-      patience.abort(new SealiftError('declined', 'nobody answered within 10 minutes')),
-    )
-    await decide(offer, manifest, AbortSignal.any([signal, patience.signal])).finally(cancel)
+    await awaitConsent(clock, signal, (stop) => decide(offer, manifest, stop))
     const incoming = new StreamIncoming({
       manifest,
       clock,

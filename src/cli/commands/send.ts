@@ -8,7 +8,7 @@ import type { TransferResult } from '../../library/transfer.ts'
 import type { CompressSetting, ConflictPolicy } from '../../protocol/choices.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output, shown } from '../output.ts'
-import { askSender } from '../send-questions.ts'
+import { askSender, askToListen } from '../send-questions.ts'
 import { readNumber, readPatternFiles, readPort, readRate, readWait, type SharedOptions } from '../settings.ts'
 import { sendGivenText, sendInput, STDIN } from './send-input.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
@@ -56,10 +56,13 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     priority: readNumber(given.priority, '--priority', 0, 9),
     bytesPerSecond: readRate(given.bwlimit),
   }
+  const asks = output.canAsk && given.yes !== true
   if (given.name !== undefined && !paths.includes(STDIN))
     throw new SealiftError('usage', '--name is for standard input only', { hint: 'files keep their own names' })
   if (given.text !== undefined) {
-    await sendGivenText(given.text, paths, options, output)
+    // A text that is typed here takes the terminal's input to its end.
+    const listenOnLan = asks && given.text !== STDIN ? askToListen : undefined
+    await sendGivenText(given.text, paths, { ...options, listenOnLan }, output)
     return
   }
   if (paths.includes(STDIN)) {
@@ -71,7 +74,6 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     return
   }
   const view = new TransferView(output, options.bytesPerSecond)
-  const asks = output.canAsk && given.yes !== true
   const questions = asks
     ? askSender(output, { isOneRoot: paths.length === 1, leftOut: (found) => view.expect(found) })
     : {}
