@@ -127,6 +127,7 @@ function emptyFolder(folder: string): void {
   mkdirSync(folder, { recursive: true })
 }
 
-function say(line: string): void {
+/** What is going on, on a terminal. */
+export function say(line: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${line}`)
 }

@@ -50,6 +50,13 @@ export function judge(results: readonly CaseResult[], again: AgainResult | null,
     },
     onDisk('disk, 1 GiB', 'disk large'),
     onDisk('disk, tree', 'disk tree'),
+    atMost('auto on random bytes: at most 1.02 of none', 1.02, against('auto random', 'sealift', 'sealift auto')),
+    atMost(
+      'auto on random bytes: processor time at most 1.02 of none',
+      1.02,
+      against('auto random', 'sealift', 'sealift auto', cpuSeconds),
+    ),
+    atLeast('tree at 100 Mbit/s: zstd at least 2 times faster', 2, against('line tree', 'sealift zstd')),
   ]
 }
 

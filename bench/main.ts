@@ -13,6 +13,8 @@ import { parseArgs } from 'node:util'
 
 import { runAgain, runCase } from './cases.ts'
 import type { AgainResult } from './cases.ts'
+import { makeAutoContenders, makeLineContenders, measureShares, tableOfShares } from './compression.ts'
+import type { Shares } from './compression.ts'
 import { atExit } from './cleanup.ts'
 import { copy, copyAndSync, findNetcat, makeSshContenders, missingSsh, startCroc, startWormhole } from './contenders.ts'
 import type { Contender, Missing } from './contenders.ts'
@@ -26,10 +28,10 @@ import { buildSealift, makeSealift } from './sealift.ts'
 import type { SealiftContender } from './sealift.ts'
 import { startSshd } from './sshd.ts'
 
-const CASES = ['large', 'tree', 'again', 'disk'] as const
+const CASES = ['large', 'tree', 'again', 'disk', 'compression'] as const
 type CaseName = (typeof CASES)[number]
 
-const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk] [--size 1GiB] [--files N]
+const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk,compression] [--size 1GiB] [--files N]
                         [--tmp DIR] [--disk DIR] [--json FILE] [--without NAME,NAME] [--quick]
 `
 
@@ -220,13 +222,39 @@ async function main(options: Options): Promise<void> {
     report(await runCase({ ...common, name: 'disk large', title: `${sizeText} ${onDisk}`, source: diskLarge }))
     report(await runCase({ ...forTree, name: 'disk tree', title: `Tree ${onDisk}: ${treeText}` }))
   }
+  let shares: Shares[] = []
+  if (options.only.has('compression') && field.sealift !== null) {
+    const folder = makeFolder(options.tmp)
+    const common = { target, runs }
+    const [ofRandom, ofTree] = [`${sizeText} random file, with and without \`auto\``, `Tree at 100 Mbit/s: ${treeText}`]
+    report(
+      await runCase({
+        ...common,
+        name: 'auto random',
+        title: ofRandom,
+        contenders: makeAutoContenders(folder, home),
+        source: large,
+      }),
+    )
+    report(
+      await runCase({
+        ...common,
+        name: 'line tree',
+        title: ofTree,
+        contenders: makeLineContenders(folder, home),
+        source: tree.path,
+      }),
+    )
+    shares = await measureShares(folder, home, tree.path)
+    process.stdout.write(`${tableOfShares(shares)}\n`)
+  }
 
   const goals = judge(results, again, tree.bytes)
   process.stdout.write(goalTable(goals))
-  writeFileSync(options.json, toJson(machine, results, goals))
+  writeFileSync(options.json, toJson(machine, results, goals, shares))
   const minutes = (performance.now() - startedMs) / 60_000
   process.stdout.write(`\n${runs} runs each, interleaved; ${minutes.toFixed(1)} minutes; JSON: ${options.json}\n`)
-  if (results.some(({ failed }) => failed.has('sealift'))) process.exitCode = 1
+  if (results.some(({ failed }) => [...failed.keys()].some((name) => name.startsWith('sealift')))) process.exitCode = 1
 }
 
 /** Nobody is measured while code caches are cold that are warm on every later day. Finds out early what does not run. */

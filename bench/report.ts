@@ -153,7 +153,12 @@ export function machineText(machine: Machine): string {
 }
 
 /** Everything, for machines. */
-export function toJson(machine: Machine, results: readonly CaseResult[], goals: readonly Goal[]): string {
+export function toJson(
+  machine: Machine,
+  results: readonly CaseResult[],
+  goals: readonly Goal[],
+  shares: readonly object[],
+): string {
   const cases = results.map(({ name, title, runs, failed, notes }) => ({
     name,
     title,
@@ -166,7 +171,7 @@ export function toJson(machine: Machine, results: readonly CaseResult[], goals: 
     failed: Object.fromEntries(failed),
     notes,
   }))
-  return JSON.stringify({ machine, cases, goals }, null, 2) + '\n'
+  return JSON.stringify({ machine, cases, shares, goals }, null, 2) + '\n'
 }
 
 function optional(
@@ -178,7 +183,8 @@ function optional(
   return values.length === 0 ? '-' : format(median(values))
 }
 
-function markdown(raw: readonly (readonly string[])[]): string[] {
+/** A table, its first column to the left and all others to the right. */
+export function markdown(raw: readonly (readonly string[])[]): string[] {
   const rows = raw.map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
   const widths = (rows[0] ?? []).map((_, column) => Math.max(3, ...rows.map((row) => (row[column] ?? '').length)))
   const lines = rows.map(

@@ -34,26 +34,34 @@ export interface SealiftContender extends Contender {
 /**
  * @param folder for the ledger of both ends: on the disk that is measured
  * @param home an empty folder for what the program keeps in the user's home
+ * @param options of `send`, for a row of their own
  */
-export function makeSealift(folder: string, home: string): SealiftContender {
+export function makeSealift(
+  folder: string,
+  home: string,
+  name = 'sealift',
+  options: readonly string[] = [],
+): SealiftContender {
   const ledger = join(folder, 'ledger')
   const env = { ...process.env, HOME: home, DB_PATH: join(ledger, 'ledger.db'), NO_COLOR: '1' }
   const program = [process.execPath, join(ROOT, 'bin', 'sealift.js')]
   mkdirSync(ledger, { recursive: true, mode: 0o700 })
   return {
-    name: 'sealift',
+    name,
     forget(): void {
       rmSync(ledger, { recursive: true, force: true })
       mkdirSync(ledger, { mode: 0o700 })
     },
     async transfer(meter: Meter, source: string, target: string): Promise<void> {
-      const sender = meter.spawn([...ON_STDOUT, ...program, 'send', source, '--pod', '--port', '0'], { env })
+      const sending = [...program, 'send', source, '--pod', '--port', '0', ...options]
+      const sender = meter.spawn([...ON_STDOUT, ...sending], { env })
       const connect = await sender.line((line) => /^ +sealift receive (\S+)$/.exec(line)?.[1])
       const receiver = meter.spawn([...program, 'receive', connect, '-o', target, '--yes'], { env })
       await Promise.all([sender.done, receiver.done])
     },
     async ask(meter: Meter, source: string, target: string): Promise<DoneEvent> {
-      const sender = meter.spawn([...program, 'send', source, '--pod', '--port', '0', '--json'], { env })
+      const sending = [...program, 'send', source, '--pod', '--port', '0', '--json', ...options]
+      const sender = meter.spawn(sending, { env })
       const connect = await sender.line((line) => connectOf(line))
       const receiver = meter.spawn([...program, 'receive', connect, '-o', target, '--json', '--yes'], { env })
       await Promise.all([ended(sender), ended(receiver)])
