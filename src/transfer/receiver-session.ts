@@ -281,9 +281,10 @@ export class ReceiverSession {
       if (packed.length !== rawBytes) throw new SealiftError('protocol_violation', 'a chunk is not as long as it says')
       return accepted.incoming.chunk(offset, packed, release)
     }
-    return decodeChunk(codec, packed, Math.min(rawBytes, MAX_CHUNK_BYTES)).then((raw) =>
-      accepted.incoming.chunk(offset, raw, () => releasePacked(raw)),
-    )
+    return decodeChunk(codec, packed, Math.min(rawBytes, MAX_CHUNK_BYTES)).then((raw) => {
+      release()
+      return accepted.incoming.chunk(offset, raw, () => releasePacked(raw))
+    })
   }
 
   async #refuse(error: SealiftError): Promise<void> {

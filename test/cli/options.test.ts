@@ -96,20 +96,30 @@ describe.concurrent('what is left out', () => {
 
 describe.concurrent('--bwlimit', () => {
   // A machine that is busy with something else slows a transfer down below its limit: such a run counts for nothing.
-  test.for(['sender', 'receiver'])('holds the %s to the rate within a tenth', { retry: 2 }, async (side, { desk }) => {
-    const bytes = 2_600_000
-    const tree = desk.folder('tree', { large: randomBytes(bytes) })
-    const limit = ['--bwlimit', '1300KB']
-    const { sent, received } = await move(
-      desk,
-      side === 'sender' ? [tree, ...limit] : [tree],
-      side === 'sender' ? [] : limit,
-    )
+  const limit = ['--bwlimit', '1300KB']
+  test.for([
+    { side: 'sender', sending: limit, receiving: [] },
+    { side: 'receiver', sending: [], receiving: limit },
+  ])('holds a $side to the rate within a tenth', { retry: 2 }, async ({ side, sending, receiving }, { desk }) => {
+    const tree = desk.folder('tree', { large: randomBytes(2_600_000) })
+    const { sent, received } = await move(desk, [tree, ...sending], receiving)
     expect([sent.code, received.code]).toEqual([0, 0])
     const done = (side === 'sender' ? sent : received).events.at(-1)
     const rate = (done?.['bytesOnWire'] as number) / (done?.['seconds'] as number)
     expect(rate / 1_300_000).toBeGreaterThan(0.9)
     expect(rate / 1_300_000).toBeLessThan(1.1)
+  })
+
+  test('counts what is left after packing, not the content', { retry: 2 }, async ({ desk }) => {
+    const large = randomBytes(1_300_000).toString('hex')
+    const tree = desk.folder('tree', { large })
+    const { sent, received } = await move(desk, [tree, ...limit, '--compress', 'zstd'])
+    expect([sent.code, received.code]).toEqual([0, 0])
+    const { bytesOnWire, seconds } = sent.events.at(-1) as unknown as { bytesOnWire: number; seconds: number }
+    expect(bytesOnWire).toBeLessThan(large.length * 0.55)
+    expect(bytesOnWire / seconds).toBeLessThan(1_300_000 * 1.1)
+    // Content is quicker than the limit.
+    expect(large.length / seconds).toBeGreaterThan(1_300_000 * 1.1)
   })
 })
 

@@ -52,7 +52,7 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     links: given.links,
     conflict: given.conflict,
     compress: given.compress,
-    compressionLevel: readNumber(given.compressionLevel, '--compression-level', -100, 100),
+    compressionLevel: readNumber(given.compressionLevel, '--compression-level', 1, 22),
     priority: readNumber(given.priority, '--priority', 0, 9),
     bytesPerSecond: readRate(given.bwlimit),
   }
