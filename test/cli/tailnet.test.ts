@@ -4,7 +4,7 @@
  */
 
 import { networkInterfaces } from 'node:os'
-import { describe, expect } from 'vitest'
+import { describe, expect, vi } from 'vitest'
 import { type CliProcess, type Ended, type StartOptions, test as plainTest } from '../rigs/cli-process.ts'
 import { type FakeNode, FakeTailscaled } from '../rigs/fake-tailscaled.ts'
 
@@ -30,7 +30,13 @@ const test = plainTest.extend<{ tailnet: Tailnet }>({
   },
 })
 
-const on = (machine: FakeTailscaled, user: string): StartOptions => ({ user, env: { TS_SOCKET: machine.socket } })
+// One sender meets several receivers, one after another, and some of them wait for an answer that does not come.
+vi.setConfig({ testTimeout: 60_000 })
+const on = (machine: FakeTailscaled, user: string): StartOptions => ({
+  user,
+  env: { TS_SOCKET: machine.socket },
+  longestMs: 45_000,
+})
 const sending = (...args: string[]): string[] => ['send', '--port', '0', '--json', ...args]
 
 async function listening(sender: CliProcess): Promise<{ connect: string; address: string; tailnet: string | null }> {
@@ -55,7 +61,7 @@ describe.concurrent('sending on the tailnet', () => {
     const received = await desk.run(['receive', line ?? '', '-o', desk.path('out')], on(tailnet.bravo, 'bob'))
     const sent = await sender.end
     expect([received.code, sent.code]).toEqual([0, 0])
-    expect(received.stderr).toMatch(/1 file, 1 byte from alpha \(user-1@example\.net\): tree\/a/)
+    expect(received.stderr).toMatch(/1 file, 1 byte from alpha \(user-1@example\.net\)/)
     expect(sent.stderr).toMatch(/Connected to bravo \(user-2@example\.net\) at 127\.0\.0\.1/)
   })
 
