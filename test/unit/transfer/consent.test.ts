@@ -32,7 +32,9 @@ test('no answer in ten minutes is none, and whoever asks is told to stop', async
   let told: unknown
   const outcome = outcomeOf(
     awaitConsent(clock, never, (stop) => {
-      stop.addEventListener('abort', () => (told = stop.reason))
+      stop.addEventListener('abort', () => {
+        told = stop.reason
+      })
       return new Promise(() => undefined)
     }),
   )
