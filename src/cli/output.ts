@@ -68,7 +68,9 @@ export class Output {
   /** A text that was received: as it is for programs, harmless for a terminal. With `--json` its event says it. */
   text(text: string): void {
     if (this.json) return
-    writeSoon(process.stdout.isTTY ? `${escapeText(text)}\n` : text)
+    hasWritten = true
+    // At once, before anything else is drawn where the cursor stands now.
+    process.stdout.write(process.stdout.isTTY ? `${escapeText(text)}\n` : text)
   }
 
   /** One line, then hints; with `--json` the same as an event too. */

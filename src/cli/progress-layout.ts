@@ -151,6 +151,12 @@ function describeWaiting({ role, progress, waiting }: LineState): string[] {
         : [`The sender is slow to read, ${since} now`, 'The sender is slow']
     case 'disk':
       return [`This disk is slow to ${role === 'sender' ? 'read' : 'save'}, ${since} now`, 'This disk is slow']
+    case 'input':
+      return role === 'sender'
+        ? [`Nothing comes through the pipe, ${since} now`, 'The pipe is silent']
+        : [`The sender has nothing to send, ${since} now`, 'Nothing is sent']
+    case 'output':
+      return [`Whoever reads the output is slow, ${since} now`, 'The output is slow']
     default:
   }
   if (forMs < SHORT_WAIT_MS) return []
@@ -172,7 +178,7 @@ function isWhole({ bytesDone, bytesTotal }: ProgressEvent): boolean {
 
 /** Whether both sides are joined, as far as is known. */
 function isInSession(waiting: Waiting | null): boolean {
-  return waiting === null || ['network', 'peer', 'disk'].includes(waiting.reason)
+  return waiting === null || ['network', 'peer', 'disk', 'input', 'output'].includes(waiting.reason)
 }
 
 /** `18.0`, where the whole is in MiB. */

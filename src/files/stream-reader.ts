@@ -1,8 +1,8 @@
 /**
  * Reads a stream that can be read only once, such as standard input, as the content of one file (PROTOCOL 2.6).
  *
- * Reads ahead of what is safe at the receiver by a fixed window and then stops reading, so that whoever writes into the
- * stream is held back. What is safe is let go only when its room is needed: a short stream can be sent again as a whole.
+ * Keeps what is not safe at the receiver, and little more, and then stops reading, so that whoever writes into the stream
+ * is held back. A short stream is kept whole: it can be sent again.
  * Knows nothing of chunks, sessions or digests.
  */
 
@@ -15,6 +15,10 @@ import type { SourceFault } from './source-fault.ts'
 
 /** Bytes are kept in blocks, so that a producer of single bytes costs no object for each. */
 const BLOCK_BYTES = 1 << 20
+/** Read and not asked for yet, at most: enough to keep a lane busy. */
+const READ_AHEAD_BYTES = 4 << 20
+/** Kept although it is safe. */
+const KEPT_BYTES = 8 << 20
 
 /** Hears how the stream goes on. */
 export interface StreamListener {
@@ -29,7 +33,7 @@ export interface StreamListener {
 export interface StreamReaderOptions {
   /** Read once, from its start. */
   readonly source: AsyncIterable<Uint8Array>
-  /** Bytes that are not safe, at most; a whole number of MiB. */
+  /** Bytes that are not safe, at most. */
   readonly windowBytes?: number
 }
 
@@ -38,10 +42,12 @@ export class StreamReader implements ContentReader {
   readonly #windowBytes: number
   /** What is held, in order; all but the last are full. */
   #blocks: Uint8Array[] = []
-  #spare: Uint8Array | null = null
+  #spares: Uint8Array[] = []
   /** Offset of the first block. */
   #start = 0
   #end = 0
+  /** Where the bytes end that were ever asked for. */
+  #askedEnd = 0
   #safeEnd = 0
   #closed = false
   #fault: SourceFault | null = null
@@ -90,7 +96,7 @@ export class StreamReader implements ContentReader {
 
   async #append(bytes: Uint8Array, listener: StreamListener): Promise<void> {
     for (let at = 0; at < bytes.length && !this.#closed;) {
-      const room = this.#windowBytes - (this.#end - this.#safeEnd)
+      const room = Math.min(this.#safeEnd + this.#windowBytes, this.#askedEnd + READ_AHEAD_BYTES) - this.#end
       if (room <= 0) {
         await new Promise<void>((resolve) => {
           this.#wakeReading = resolve
@@ -113,13 +119,7 @@ export class StreamReader implements ContentReader {
 
   #blockAtEnd(): Uint8Array {
     if (this.#end % BLOCK_BYTES !== 0) return this.#blocks.at(-1) as Uint8Array
-    // The window may begin and end within a block, so one more than fills it is held.
-    if (this.#blocks.length * BLOCK_BYTES > this.#windowBytes && this.#start + BLOCK_BYTES <= this.#safeEnd) {
-      this.#spare = this.#blocks.shift() ?? null
-      this.#start += BLOCK_BYTES
-    }
-    const block = this.#spare ?? new Uint8Array(BLOCK_BYTES)
-    this.#spare = null
+    const block = this.#spares.pop() ?? new Uint8Array(BLOCK_BYTES)
     this.#blocks.push(block)
     return block
   }
@@ -127,6 +127,14 @@ export class StreamReader implements ContentReader {
   /** All before this offset is safe now: less than before where the receiver lost some. */
   settle(safeEnd: number): void {
     this.#safeEnd = safeEnd
+    while (this.#blocks.length * BLOCK_BYTES > KEPT_BYTES && this.#start + BLOCK_BYTES <= safeEnd) {
+      this.#spares.push(this.#blocks.shift() as Uint8Array)
+      this.#start += BLOCK_BYTES
+    }
+    this.#wakeUp()
+  }
+
+  #wakeUp(): void {
     this.#wakeReading?.()
     this.#wakeReading = null
   }
@@ -134,6 +142,10 @@ export class StreamReader implements ContentReader {
   read(start: number, end: number, into: Uint8Array): ReadOutcome {
     if (start < this.#start || end > this.#end || into.length < end - start) {
       throw new RangeError(`[${start}, ${end}) is not held or has no room`)
+    }
+    if (end > this.#askedEnd) {
+      this.#askedEnd = end
+      this.#wakeUp()
     }
     for (let at = start; at < end;) {
       const block = this.#blocks[Math.floor((at - this.#start) / BLOCK_BYTES)] as Uint8Array
@@ -155,8 +167,9 @@ export class StreamReader implements ContentReader {
   close(): void {
     this.#closed = true
     this.#blocks = []
+    this.#spares = []
     this.#start = this.#end
-    this.settle(this.#end)
+    this.#wakeUp()
   }
 }
 

@@ -122,6 +122,11 @@ export interface ReceiveOptions extends TransferOptions {
    * one waits for its promise. Only what it took counts as received. What it throws ends the transfer on both sides.
    */
   readonly output?: ((bytes: Uint8Array) => void | Promise<void>) | undefined
+  /**
+   * Whether `output` is done with the bytes when it returns or its promise resolves. Their memory is used again then;
+   * default false.
+   */
+  readonly outputBorrows?: boolean | undefined
   /** The token, where the address does not hold it. */
   readonly token?: string | undefined
   /** What to do with what is in the way; default `auto`. */

@@ -17,7 +17,8 @@ import type { LastingReception } from '../transfer/lasting-reception.ts'
 import { DirectReception, type ReceptionOptions } from '../transfer/reception.ts'
 import { ReceptionChoice } from '../transfer/reception-choice.ts'
 import { noProbe } from '../transfer/stage.ts'
-import { StreamReception, type StreamTarget } from '../transfer/stream-reception.ts'
+import type { StreamTarget } from '../transfer/stream-incoming.ts'
+import { StreamReception } from '../transfer/stream-reception.ts'
 import { listOffer } from './offer-listing.ts'
 import type { ReceiveOptions } from './options.ts'
 import { TextTarget } from './text-target.ts'
@@ -55,7 +56,7 @@ export function makeReceptions(context: ReceptionsContext): Receptions {
   if (output !== undefined) {
     if (options.outputDir !== undefined)
       throw new SealiftError('usage', 'what is received goes to an output or into a folder, not both')
-    const target = { write: output, finish: () => undefined }
+    const target = { write: output, borrows: options.outputBorrows === true, finish: () => undefined }
     return { reception: streamReception(context, 'output', target), files: null, outputDir: NO_FOLDER }
   }
   const outputDir = resolve(options.outputDir ?? '.')

@@ -2,9 +2,10 @@
 
 import { concatBytes, decodeUtf8 } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import type { StreamTarget } from '../transfer/stream-reception.ts'
+import type { StreamTarget } from '../transfer/stream-incoming.ts'
 
 export class TextTarget implements StreamTarget {
+  readonly borrows = false
   #pieces: Uint8Array[] = []
   readonly #onText: (text: string) => void
 

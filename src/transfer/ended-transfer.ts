@@ -18,6 +18,7 @@ export function endedTransfer(row: TransferRow, offer: Offer, done: Done): Accep
   return {
     incoming: NOTHING_COMES,
     epoch: row.epoch + 1,
+    target: 'disk',
     mayPause: false,
     stateRuns: () => [{ first: 0, count: offer.entries, state: stateAfter(done), code: 0 }],
     safeRanges: () => RangeSet.of([{ start: 0, end: row.fileSize ?? 0 }]),

@@ -12,7 +12,14 @@ import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_VERIFIED } from '../ledger/entry-sta
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
 import { compareBytes } from '../protocol/bytes.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
-import { CHECKPOINT_BYTES, CHECKPOINT_MS, MAX_UNACKNOWLEDGED_BYTES, SYNC_BYTES, SYNC_MS } from '../protocol/limits.ts'
+import {
+  CHECKPOINT_BYTES,
+  CHECKPOINT_MS,
+  MAX_RANGES,
+  MAX_UNACKNOWLEDGED_BYTES,
+  SYNC_BYTES,
+  SYNC_MS,
+} from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import { type Range, RangeSet } from '../protocol/ranges.ts'
@@ -176,6 +183,7 @@ export class Incoming {
         this.#store(gap.start, bytes.subarray(gap.start - offset, gap.end - offset))
       }
     }
+    if (this.#received.count > MAX_RANGES) throw new SealiftError('limit_exceeded', 'too many separate ranges')
     if (this.#justBegun.length === 0) release()
     else void Promise.allSettled(this.#justBegun).then(release)
     this.#justBegun = []

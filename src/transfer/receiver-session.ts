@@ -25,7 +25,7 @@ import { releasePacked } from './buffers.ts'
 import type { Incoming, Teller } from './incoming.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
-import type { Waiting } from './waiting.ts'
+import { lullOfPipe, type Waiting } from './waiting.ts'
 
 /** What takes the chunks of an accepted transfer. */
 export type IncomingFiles = Pick<Incoming, 'complete' | 'begin' | 'tell' | 'chunk' | 'digest' | 'end' | 'fail'>
@@ -34,6 +34,8 @@ export type IncomingFiles = Pick<Incoming, 'complete' | 'begin' | 'tell' | 'chun
 export interface AcceptedTransfer {
   readonly incoming: IncomingFiles
   readonly epoch: number
+  /** What holds this side back, where something does. */
+  readonly target: 'disk' | 'output'
   /** Whether the sender may have nothing to send for as long as it likes. */
   readonly mayPause: boolean
   /** States of all entries that are not pending, as runs. */
@@ -126,7 +128,10 @@ export class ReceiverSession {
   /** What this session waits for; `null` while something happens, and while this side's user is asked. */
   get waiting(): Waiting | null {
     const lull = this.#session.lull
-    if (this.#accepted !== null || lull === null) return lull
+    if (lull === null) return null
+    const accepted = this.#accepted
+    if (accepted !== null && lull.reason === 'disk') return { ...lull, reason: accepted.target }
+    if (accepted !== null) return accepted.mayPause && !this.#saidEnd ? lullOfPipe(lull) : lull
     return this.#decides ? null : { ...lull, reason: 'offer' }
   }
 

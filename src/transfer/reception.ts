@@ -179,6 +179,7 @@ export class DirectReception implements LastingReception {
     return {
       incoming: current.incoming,
       epoch: current.epoch,
+      target: 'disk',
       mayPause: current.manifest.totalBytes === null,
       stateRuns: () => stateRuns(current.progress.states, (entry) => this.#wireCode(entry)),
       safeRanges: () => current.incoming.safeRanges,

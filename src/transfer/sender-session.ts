@@ -22,7 +22,7 @@ import type { Announcer, Outgoing } from './outgoing.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
 import { StreamLane } from './stream-lane.ts'
-import { LULL_MS, type Waiting } from './waiting.ts'
+import { LULL_MS, lullOfPipe, type Waiting } from './waiting.ts'
 
 export interface SenderSessionOptions {
   readonly session: Session
@@ -128,6 +128,7 @@ export class SenderSession {
       return this.#offeredMs === null ? null : { reason: 'answer', forMs: nowMs - this.#offeredMs, remainingMs: null }
     const lull = this.#session.lull
     if (lull === null || this.#lane.stalledMs >= LULL_MS) return lull
+    if (this.#outgoing.mayPause && this.#lane.stalledMs === 0) return lullOfPipe(lull)
     // Nothing is under way that could be acknowledged: it is the reading that takes so long.
     return { ...lull, reason: 'disk' }
   }

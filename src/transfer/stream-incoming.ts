@@ -16,13 +16,22 @@ import type { Teller } from './incoming.ts'
 import type { IncomingFiles } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
 
+/** Where content goes. */
+export interface StreamTarget {
+  /** Takes bytes; all that follows waits for the promise. @throws where it takes no more */
+  write(bytes: Uint8Array): void | Promise<void>
+  /** Whether it is done with the bytes then; else they are its own. */
+  readonly borrows: boolean
+  /** All of it came, and is what was sent. @throws SealiftError where that is not good */
+  finish(): void
+}
+
 export interface StreamIncomingOptions {
   /** One file. */
   readonly manifest: Manifest
   readonly clock: Clock
   readonly probe: StageProbe
-  /** Takes bytes, which are its own; all that follows waits for the promise. @throws where it takes no more */
-  readonly write: (bytes: Uint8Array) => void | Promise<void>
+  readonly target: StreamTarget
   /** So much more was taken. */
   readonly onProgress: (bytes: number) => void
   /** The size of content of unknown length is known at last. */
@@ -31,6 +40,8 @@ export interface StreamIncomingOptions {
 
 /** Bytes that wait for the target, at most: more, and the sender is held back. */
 const MAX_WAITING_BYTES = 4 << 20
+/** Pieces that came before what lies in front of them, at most. */
+const MAX_PIECES_AHEAD = 256
 /** A target that takes nothing is not a receiver that hangs: the sender is told so this often. */
 const HELD_BACK_MS = STALL_TIMEOUT_MS / 4
 
@@ -96,7 +107,7 @@ export class StreamIncoming implements IncomingFiles {
     this.#teller = teller
   }
 
-  chunk(offset: number, bytes: Uint8Array): void | Promise<void> {
+  chunk(offset: number, bytes: Uint8Array, release: () => void): void | Promise<void> {
     const end = offset + bytes.length
     if (end > this.#manifest.endOffset) throw new SealiftError('protocol_violation', 'a chunk lies beyond the content')
     if (end > this.#takenEnd + MAX_UNACKNOWLEDGED_BYTES)
@@ -107,7 +118,7 @@ export class StreamIncoming implements IncomingFiles {
       this.#holdAhead(offset, bytes)
       return undefined
     }
-    this.#give(bytes.subarray(this.#nextOffset - offset))
+    this.#give(bytes.subarray(this.#nextOffset - offset), this.#options.target.borrows ? release : null)
     this.#giveAhead()
     if (this.#nextOffset - this.#takenEnd <= MAX_WAITING_BYTES) return undefined
     return new Promise((resolve) => {
@@ -117,7 +128,8 @@ export class StreamIncoming implements IncomingFiles {
 
   #holdAhead(start: number, bytes: Uint8Array): void {
     const end = start + bytes.length
-    if (this.#aheadRanges.intersects(start, end)) return
+    // What is not held is not acknowledged either: it comes again.
+    if (this.#aheadRanges.intersects(start, end) || this.#ahead.length === MAX_PIECES_AHEAD) return
     this.#aheadRanges.add(start, end)
     this.#ahead.push({ start, bytes })
   }
@@ -128,13 +140,14 @@ export class StreamIncoming implements IncomingFiles {
         return start <= this.#nextOffset && start + bytes.length > this.#nextOffset
       })
       const [piece] = this.#ahead.splice(at, 1) as [Piece]
-      this.#give(piece.bytes.subarray(this.#nextOffset - piece.start))
+      this.#give(piece.bytes.subarray(this.#nextOffset - piece.start), null)
     }
     this.#aheadRanges.remove(0, this.#nextOffset)
     this.#ahead = this.#ahead.filter(({ start, bytes }) => start + bytes.length > this.#nextOffset)
   }
 
-  #give(bytes: Uint8Array): void {
+  /** @param release to be called when the target has taken the bytes; `null` where it keeps them */
+  #give(bytes: Uint8Array, release: (() => void) | null): void {
     const start = this.#nextOffset
     const end = start + bytes.length
     this.#nextOffset = end
@@ -143,11 +156,12 @@ export class StreamIncoming implements IncomingFiles {
     this.#turn = this.#turn.then(async () => {
       if (this.#state !== ENTRY_PENDING) return
       try {
-        await this.#options.write(bytes)
+        await this.#options.target.write(bytes)
       } catch (thrown) {
         this.#fail(targetFault(thrown))
         return
       }
+      release?.()
       this.#taken(start, end)
     })
   }

@@ -16,15 +16,7 @@ import { awaitConsent } from './consent.ts'
 import type { LastingReception, StartedTransfer } from './lasting-reception.ts'
 import type { AcceptedTransfer } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
-import { StreamIncoming } from './stream-incoming.ts'
-
-/** Where content goes. */
-export interface StreamTarget {
-  /** Takes bytes, which are its own from now on; all that follows waits for the promise. @throws where it takes no more */
-  write(bytes: Uint8Array): void | Promise<void>
-  /** All of it came, and is what was sent. @throws SealiftError where that is not good */
-  finish(): void
-}
+import { StreamIncoming, type StreamTarget } from './stream-incoming.ts'
 
 export interface StreamReceptionOptions {
   readonly clock: Clock
@@ -107,6 +99,7 @@ export class StreamReception implements LastingReception {
     return {
       incoming,
       epoch: ++current.epoch,
+      target: 'output',
       mayPause: current.manifest.totalBytes === null,
       stateRuns: () => {
         const { state, failure } = incoming
@@ -127,7 +120,7 @@ export class StreamReception implements LastingReception {
       manifest,
       clock,
       probe,
-      write: (bytes) => target.write(bytes),
+      target,
       onProgress: (bytes) => onProgress(bytes, 0),
       onSize,
     })

@@ -2,6 +2,8 @@
  * What a transfer waits for while nothing moves: for a person who looks on. Nothing is decided by it.
  */
 
+import { PING_INTERVAL_MS } from '../protocol/limits.ts'
+
 export type WaitReason =
   /** Sender: nobody has come yet. */
   | 'receiver'
@@ -21,6 +23,10 @@ export type WaitReason =
   | 'peer'
   /** This side is slow to read or to save. */
   | 'disk'
+  /** Nothing comes through the pipe that is sent. */
+  | 'input'
+  /** Receiver: whoever reads the output is slow. */
+  | 'output'
 
 export interface Waiting {
   readonly reason: WaitReason
@@ -32,3 +38,9 @@ export interface Waiting {
 
 /** Standing still for less is how bytes move. */
 export const LULL_MS = 3000
+
+/** What a silence means where the sender may have nothing to send: only one that outlasts PINGs is the network's. */
+export function lullOfPipe(lull: Waiting): Waiting {
+  const isCertain = lull.forMs > PING_INTERVAL_MS + LULL_MS
+  return lull.reason === 'network' && isCertain ? lull : { ...lull, reason: 'input' }
+}

@@ -3,20 +3,14 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test, type TestContext } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Planned } from '../rigs/chaos-proxy.ts'
 import { changedSurroundings } from '../rigs/invariants.ts'
 import { makePlace } from '../rigs/place.ts'
+import { mountSmall } from '../rigs/small-disk.ts'
 import { type TransferRun, withRun } from '../rigs/transfer-run.ts'
 
 const MIB = 1 << 20
-
-/** Mounts a file system in memory; skips the test where this process may not. */
-function mount(context: TestContext, folder: string, options: string): void {
-  const run = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder], { encoding: 'utf8' })
-  if (run.status !== 0) context.skip(`cannot mount a small file system: ${run.error?.message ?? run.stderr.trim()}`)
-  onTestFinished(() => void spawnSync('umount', ['--lazy', folder]))
-}
 
 /** Writes until there is no room. */
 function fill(file: string): void {
@@ -46,7 +40,7 @@ async function expectFault(run: TransferRun, code: string): Promise<void> {
 
 test('a disk that fills up in the middle: the same line goes on once there is room', async (context) => {
   const place = makePlace(51, { largeBytes: 20 * MIB })
-  mount(context, place.out, 'size=48m')
+  mountSmall(context, place.out, 'size=48m')
   const ballast = join(place.out, 'ballast')
   await withRun(place, { plan: when(11 * MIB, () => fill(ballast)) }, async (run) => {
     await expectFault(run, 'disk_full')
@@ -60,7 +54,7 @@ test('a disk that fills up in the middle: the same line goes on once there is ro
 
 test('too little room from the start: nothing is begun, and nothing is left', async (context) => {
   const place = makePlace(52, { largeBytes: 20 * MIB })
-  mount(context, place.out, 'size=24m')
+  mountSmall(context, place.out, 'size=24m')
   await withRun(place, {}, async (run) => {
     await expectFault(run, 'disk_full')
     expect(fs.readdirSync(place.out)).toEqual([])
@@ -69,7 +63,7 @@ test('too little room from the start: nothing is begun, and nothing is left', as
 
 test('a target that cannot be written: it says so, and the same line works once it can', async (context) => {
   const place = makePlace(53)
-  mount(context, place.out, 'size=32m,ro')
+  mountSmall(context, place.out, 'size=32m,ro')
   await withRun(place, {}, async (run) => {
     const { error } = await run.ended(run.startReceiver())
     expect(error).toMatchObject({ code: 'target_read_only', exitCode: 7 })

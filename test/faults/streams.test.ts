@@ -1,11 +1,14 @@
 /** F-01 for pipes and texts: the connection breaks, and what can be read only once arrives all the same, in order and once. */
 
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { receiveFiles, type SealiftError, sendFiles } from '../../src/index.ts'
+import { receiveFiles, type SealiftError, sendFiles, sendStream } from '../../src/index.ts'
 import type { Passage, Planned } from '../rigs/chaos-proxy.ts'
-import { changeLedger } from '../rigs/place.ts'
+import { SideProcess } from '../rigs/children.ts'
+import { changeLedger, makePlace } from '../rigs/place.ts'
+import { mountSmall } from '../rigs/small-disk.ts'
 import { Chance, seedOr, under } from '../rigs/seeds.ts'
 import { expectSaved, inPieces, noise, Output, withOwnPlace, withStream, withText } from '../rigs/stream-run.ts'
 import type { RunOptions, TransferRun } from '../rigs/transfer-run.ts'
@@ -116,7 +119,10 @@ describe('a stream into a folder', () => {
     await withStream(source, {}, async (run) => {
       const receiver = run.startReceiver()
       while (run.lastProgress(run.sender)?.bytesDone !== 10) await run.clock.pass(100)
+      await run.clock.pass(5000)
+      expect([receiver, run.sender].map(({ transfer }) => transfer.waiting?.reason)).toEqual(['input', 'input'])
       await run.clock.pass(3_600_000)
+      expect([receiver, run.sender].map(({ transfer }) => transfer.waiting?.reason)).toEqual(['input', 'input'])
       rest.resolve(undefined)
       expect([(await run.ended(receiver)).error, (await run.ended(run.sender)).error]).toEqual([null, null])
       expect(run.passages.length).toBe(1)
@@ -158,6 +164,63 @@ describe('a stream into a folder', () => {
       expect(stopped?.hint).not.toContain('resume')
     })
   })
+
+  test('of no end stops before the disk is full, and goes on once there is room', async (context) => {
+    let last = false
+    let sent = 0
+    async function* source(): AsyncGenerator<Uint8Array> {
+      for (; !last; sent += SMALL.length) {
+        await new Promise((resolve) => setImmediate(resolve))
+        yield SMALL
+      }
+    }
+    await withStream(source, {}, async (run) => {
+      const { out } = run.place
+      mountSmall(context, out, 'size=20m')
+      const full = await run.ended(run.startReceiver())
+      expect(full.error).toMatchObject({ code: 'disk_full', exitCode: 7 })
+      expect(fs.statfsSync(out).bavail * fs.statfsSync(out).bsize).toBeGreaterThan(8 * MIB)
+      expect(spawnSync('mount', ['-o', 'remount,size=200m', out]).status).toBe(0)
+      last = true
+      expect([(await run.ended(run.startReceiver())).error, (await run.ended(run.sender)).error]).toEqual([null, null])
+      expect(fs.readdirSync(out)).toEqual(['stdin'])
+      expect(fs.statSync(join(out, 'stdin')).size).toBe(sent)
+    })
+  })
+
+  test(
+    'goes on with a receiver that is killed in the middle of it, at each of a few stages',
+    { timeout: 60_000 },
+    async () => {
+      for (const [stage, time] of [
+        ['chunk', 3],
+        ['before-checkpoint', 1],
+        ['after-checkpoint', 1],
+        ['before-publish', 1],
+        ['after-end', 1],
+      ] as const) {
+        const place = makePlace(1)
+        const transfer = sendStream(inPieces(noise(10 * MIB), 64 << 10), {
+          pod: true,
+          port: 0,
+          ledgerPath: place.senderLedger,
+          waitMs: 20_000,
+        })
+        const listening = Promise.withResolvers<string>()
+        void (async () => {
+          for await (const event of transfer) if (event.event === 'listening') listening.resolve(event.connect)
+        })()
+        const target = await listening.promise
+        const options = { outputDir: place.out, ledgerPath: place.receiverLedger }
+        const killed = new SideProcess({ role: 'receiver', target, options, kill: { stage, time } })
+        expect((await killed.ended).event, stage).toBe('killed')
+        const second = await new SideProcess({ role: 'receiver', target, options, kill: null }).ended
+        expect(second, stage).toMatchObject({ event: 'end', error: null })
+        await transfer.done
+        expectSaved(place, 'stdin', noise(10 * MIB))
+      }
+    },
+  )
 
   /** A receiver that has acknowledged so much, is stopped, and loses all of it. */
   async function afterLoss(
@@ -249,6 +312,7 @@ describe('one file into an output', () => {
       while (run.lastProgress(receiver) === undefined) await run.clock.pass(50)
       await run.clock.pass(600_000)
       expect(run.passages.length).toBe(1)
+      expect([receiver, run.sender].map(({ transfer }) => transfer.waiting?.reason)).toEqual(['output', 'peer'])
       expect(run.passages[0]?.passed.down).toBeLessThan(30 * MIB)
       expect(read).toBeGreaterThan(0)
       open.resolve(undefined)

@@ -60,6 +60,8 @@ export interface StartOptions {
   readonly shell?: string
   /** Words that the command line is put behind, such as those that enter a network namespace. */
   readonly behind?: readonly string[]
+  /** Whether the test writes to its standard input; else there is nothing. */
+  readonly hasInput?: boolean
   /** How long the process may live; default 15 s. A step of it may take four fifths. */
   readonly longestMs?: number
 }
@@ -261,12 +263,12 @@ export class Desk {
   }
 
   start(args: readonly string[], options: StartOptions = {}): CliProcess {
-    const { cwd = this.root, user, shell, behind = [], longestMs } = options
+    const { cwd = this.root, user, shell, behind = [], hasInput = false, longestMs } = options
     const env = this.environment(user, options.env)
     const [program = '', ...rest] = [...behind, process.execPath, MAIN, ...args]
     const child =
       shell === undefined
-        ? spawn(program, rest, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+        ? spawn(program, rest, { cwd, env, detached: true, stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
         : spawn('sh', ['-c', shell], {
             cwd,
             env: { ...env, SEALIFT: MAIN, NODE: process.execPath },

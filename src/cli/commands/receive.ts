@@ -41,7 +41,7 @@ export async function receive(
     signal,
     fileEvents: output.json,
     token,
-    ...(toOutput ? { output: writeToStandardOutput } : { outputDir: given.outputDir }),
+    ...(toOutput ? { output: writeToStandardOutput, outputBorrows: true } : { outputDir: given.outputDir }),
     conflict: given.conflict,
     portableNames: given.portableNames,
     bytesPerSecond,

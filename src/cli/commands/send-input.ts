@@ -23,8 +23,17 @@ export async function sendInput(paths: readonly string[], options: StreamSendOpt
       hint: 'pipe something into it: tar c photos | sealift send - --name photos.tar',
     })
   const view = new TransferView(output, options.bytesPerSecond, 'standard input')
-  const result = await view.follow(sendStream(process.stdin, options))
+  const result = await view.follow(sendStream(standardInput(), options))
   output.say(`Transfer complete: ${formatCount(result.bytes)} bytes sent ${formatPace(result)}. All of it was taken.`)
+}
+
+/** What comes through standard input; each piece is void when the next one is asked for. */
+async function* standardInput(): AsyncGenerator<Uint8Array> {
+  for await (const piece of process.stdin as AsyncIterable<Uint8Array<ArrayBuffer>>) {
+    yield piece
+    // Node makes new room for each; left to the collector, some ten MiB of them would lie about.
+    if (piece.byteLength === piece.buffer.byteLength) piece.buffer.transfer(0)
+  }
 }
 
 /**

@@ -59,6 +59,10 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
   const asks = output.canAsk && given.yes !== true
   if (given.name !== undefined && !paths.includes(STDIN))
     throw new SealiftError('usage', '--name is for standard input only', { hint: 'files keep their own names' })
+  if (given.dryRun === true && (given.text !== undefined || paths.includes(STDIN)))
+    throw new SealiftError('usage', '--dry-run looks at files only: of anything else there is nothing to leave out', {
+      hint: 'leave it out',
+    })
   if (given.text !== undefined) {
     // A text that is typed here takes the terminal's input to its end.
     const listenOnLan = asks && given.text !== STDIN ? askToListen : undefined
