@@ -17,6 +17,8 @@ interface DebianPackage {
 
 const PACKAGES: readonly DebianPackage[] = [
   { name: 'tmux', program: 'tmux', neededBy: 'tests of the command line on a real terminal' },
+  { name: 'zsh', program: 'zsh', neededBy: 'the test of completion in zsh' },
+  { name: 'fish', program: 'fish', neededBy: 'the test of completion in fish' },
 ]
 
 const UPDATE_TIMEOUT_MS = 60_000

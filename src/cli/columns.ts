@@ -64,7 +64,8 @@ const LEAST_COLUMNS = 20
  * and so does what has no space to wrap at, such as a long path.
  */
 export function wrapWords(text: string, columns: number): string {
-  if (columns < LEAST_COLUMNS || text.startsWith(' ') || displayWidth(text) <= columns) return text
+  const isLaidOut = stripVTControlCharacters(text).startsWith(' ')
+  if (columns < LEAST_COLUMNS || isLaidOut || displayWidth(text) <= columns) return text
   const words = text.replace(COMMAND, (command) => command.replaceAll(' ', '\0')).split(' ')
   const lines: string[] = []
   let line = words[0] as string

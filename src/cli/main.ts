@@ -3,9 +3,10 @@
  * an exit status.
  */
 
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { buildProgram } from './program.ts'
+import { findCommand } from './command-names.ts'
+import { buildProgram, runLine } from './program.ts'
 import { flushEvents, Output } from './output.ts'
 import { stopOnSignals } from './signals.ts'
 
@@ -14,13 +15,14 @@ async function main(args: readonly string[]): Promise<number> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const json = args.includes('--json')
   const signals = stopOnSignals()
+  const program = buildProgram(signals.signal)
   try {
-    await buildProgram(signals.signal).parseAsync([...args], { from: 'user' })
+    await runLine(program, args)
     return 0
   } catch (thrown) {
     // Help and version end the parsing by a throw; they are no faults.
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0
-    const error = thrown instanceof CommanderError ? usageError(thrown) : toSealiftError(signals.cause(thrown))
+    const error = thrown instanceof CommanderError ? usageError(thrown, program) : toSealiftError(signals.cause(thrown))
     new Output({ json }).error(error)
     if (error.code === 'internal' && process.env['SEALIFT_DEBUG'] !== undefined) console.error(error.cause ?? error)
     return error.exitCode
@@ -29,16 +31,18 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function usageError(thrown: CommanderError): SealiftError {
+function usageError(thrown: CommanderError, program: Command): SealiftError {
   // Commander puts its suggestion on a second line, and "error: " in front.
   const [line = '', suggestion] = thrown.message.replace(/^error: /, '').split('\n')
   // What was typed may hold a token: the values are left out.
   const first = line.replace(/( but got \d+): .*$/, '$1').replace(/^(unknown option '[^'=]*)=.*'/, "$1'")
+  const command = findCommand(program, program.args[0])
   const hint = /^too many arguments for 'receive'/.test(first)
     ? 'a token with spaces goes in quotes, with its address; a folder goes behind -o'
-    : suggestion === undefined
-      ? 'sealift --help lists the commands, sealift COMMAND --help its options'
-      : suggestion.replace(/^\(|\)$/g, '')
+    : (suggestion?.replace(/^\(|\)$/g, '') ??
+      (command === undefined
+        ? 'sealift --help lists the commands'
+        : `sealift ${command.name()} --help says what it takes`))
   const file = /^unknown option '(-[^']*)'/.exec(first)?.[1]
   return new SealiftError('usage', first, {
     hint: file === undefined ? hint : `${hint}\na file of that name is given as ./${file}`,

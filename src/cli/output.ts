@@ -26,7 +26,7 @@ export class Output {
   /** Whether a person can be asked something. */
   readonly canAsk: boolean
   /** Whether the cursor may be moved. */
-  readonly #isTerminal: boolean
+  readonly isTerminal: boolean
   readonly #colour: boolean
 
   constructor(options: OutputOptions) {
@@ -34,10 +34,10 @@ export class Output {
     this.json = options.json === true
     this.quiet = options.quiet === true || this.json
     this.verbose = options.verbose === true
-    this.#isTerminal = stderr.isTTY && !isDumb(env)
-    this.showsProgress = this.#isTerminal && !this.quiet && options.progress !== false
+    this.isTerminal = stderr.isTTY && !isDumb(env)
+    this.showsProgress = this.isTerminal && !this.quiet && options.progress !== false
     this.canAsk = stdin.isTTY && stderr.isTTY && !this.json
-    this.#colour = this.#isTerminal && (env['NO_COLOR'] ?? '') === ''
+    this.#colour = this.isTerminal && (env['NO_COLOR'] ?? '') === ''
   }
 
   /**
@@ -90,7 +90,7 @@ export class Output {
     const isStop = ERROR_TABLE[code].exit >= 130
     const line = wrapped(isStop ? message : `error: ${message}`)
     // Over the ^C that the terminal shows where it was pressed.
-    const start = isStop && this.#isTerminal ? '\r' : ''
+    const start = isStop && this.isTerminal ? '\r' : ''
     const hints = hint.split('\n').map((text) => `${wrapped(`hint: ${escapeControls(text)}`)}\n`)
     const painted = isStop ? line : line.replace('error:', this.#paint('31', 'error:'))
     process.stderr.write(`${start}${painted}\n${hints.join('')}`)

@@ -1,14 +1,13 @@
 /**
- * The progress line on a terminal: what it says is the business of `progress-layout.ts`.
- *
- * Owns its place. Between two drawings the cursor stands at the line's first column: where a terminal that was made
- * narrower breaks the line in two, the cursor goes with its beginning, and drawing from there leaves nothing torn behind.
+ * The progress line on a terminal: what it says is the business of `progress-layout.ts`, when to say anything that of
+ * this file. Between two drawings the cursor stands at the line's first column (`held-terminal.ts`).
  */
 
 import cliProgress from 'cli-progress'
 import type { ProgressEvent } from '../transfer/events.ts'
 import type { Waiting } from '../transfer/waiting.ts'
 import { columnsOf } from './columns.ts'
+import { cutAtEdge, holdTerminal } from './held-terminal.ts'
 import { layoutLine, type LineState } from './progress-layout.ts'
 
 /** How much of the newest rate counts, a second. */
@@ -28,7 +27,6 @@ interface LineTerminal {
   cursorSave(): void
   cursorRestore(): void
   cursorTo(): void
-  cursor(isShown: boolean): void
   lineWrapping(): void
   write(text: string): void
   clearRight(): void
@@ -51,24 +49,13 @@ export class ProgressLine {
   #progress: ProgressEvent | null = null
   #startedMs = 0
   #smoothed: { rate: number; atMs: number } | null = null
-  readonly #resized = (): void => {
-    this.clear()
-    this.draw()
-  }
-  readonly #exited = (): void => this.clear()
-  /** Ctrl-Z: the shell gets its line and its cursor. */
-  readonly #suspended = (): void => {
-    this.clear()
-    process.kill(process.pid, 'SIGSTOP')
-    this.draw()
-  }
+  #release: () => void = () => undefined
 
   constructor(options: ProgressLineOptions) {
     this.#options = options
     const settings: cliProgress.Options & { readonly terminal: LineTerminal } = {
       terminal: lineTerminal(options.stream),
       format: (_, { maxWidth }) => this.#text(maxWidth),
-      hideCursor: true,
       clearOnComplete: true,
       gracefulExit: false,
       fps: 10,
@@ -93,10 +80,14 @@ export class ProgressLine {
   }
 
   #start(stream: NodeJS.WriteStream): void {
-    stream.on('resize', this.#resized)
-    // The second Ctrl-C ends the process in the middle.
-    process.once('exit', this.#exited)
-    if (process.platform !== 'win32') process.on('SIGTSTP', this.#suspended)
+    this.#release = holdTerminal({
+      stream,
+      redraw: () => {
+        this.clear()
+        this.draw()
+      },
+      leave: () => this.#bar.stop(),
+    })
     this.#bar.start(1, 0)
   }
 
@@ -110,9 +101,7 @@ export class ProgressLine {
   clear(): void {
     if (!this.#bar.isActive) return
     this.#bar.stop()
-    this.#options.stream.off('resize', this.#resized)
-    process.off('exit', this.#exited)
-    process.off('SIGTSTP', this.#suspended)
+    this.#release()
   }
 
   #smooth(rate: number, nowMs: number): void {
@@ -158,10 +147,8 @@ function lineTerminal(stream: NodeJS.WriteStream): LineTerminal {
     cursorRestore: nothing,
     cursorTo: nothing,
     clearRight: nothing,
-    // The line never fills its last column.
     lineWrapping: nothing,
-    cursor: (isShown) => stream.write(isShown ? '\u001b[?25h' : '\u001b[?25l'),
-    write: (text) => stream.write(`\r${text}\u001b[J\r`),
+    write: (text) => stream.write(cutAtEdge(`\r${text}\u001b[J\r`)),
     clearLine: () => stream.write('\r\u001b[J'),
   }
 }

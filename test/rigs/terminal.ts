@@ -121,6 +121,12 @@ export class Terminal {
     await this.#command(`resize-window -x ${String(columns)} -y ${String(rows)}`)
   }
 
+  /** Whether the cursor is shown, and lines wrap, as a shell wants it. */
+  async isTidy(): Promise<boolean> {
+    const [flags] = await this.#command("display-message -p '#{cursor_flag} #{wrap_flag}'")
+    return flags === '1 1'
+  }
+
   /** The lines on the screen, as they are cut by its width. */
   async screen(): Promise<string[]> {
     return trimmed(await this.#command('capture-pane -p'))

@@ -1,9 +1,10 @@
 /** `sealift status`: what the ledger knows of this machine's transfers. */
 
-import { formatCount, formatSize } from '../../config/sizes.ts'
 import { listTransfers, type TransferRecord } from '../../library/list-transfers.ts'
 import { delay, systemClock } from '../../transfer/clock.ts'
-import { Output, type OutputOptions, shown } from '../output.ts'
+import { LiveLines } from '../live-lines.ts'
+import { Output, type OutputOptions } from '../output.ts'
+import { statusLines } from '../status-lines.ts'
 
 export interface StatusOptions extends OutputOptions {
   readonly transferId?: string
@@ -18,21 +19,36 @@ const WATCH_INTERVAL_MS = 500
 export async function status(id: string | undefined, options: StatusOptions, signal: AbortSignal): Promise<void> {
   const output = new Output(options)
   const wanted = options.transferId ?? id
+  const select = async (): Promise<TransferRecord[]> => {
+    const rows = await listTransfers({ id: wanted })
+    return wanted === undefined ? unfinishedFirst(rows, options.all === true) : rows
+  }
+  if (options.watch === true) await watch(select, output, signal)
+  else show(await select(), output)
+}
+
+async function watch(select: () => Promise<TransferRecord[]>, output: Output, signal: AbortSignal): Promise<void> {
+  let rows = await select()
+  const { stderr } = process
+  const live =
+    output.isTerminal && !output.quiet
+      ? new LiveLines({ stream: stderr, lines: (columns) => statusLines(rows, columns) })
+      : null
+  if (live === null) show(rows, output)
   try {
-    let before = ''
     for (;;) {
-      const rows = await listTransfers({ id: wanted })
-      const selected = wanted === undefined ? unfinishedFirst(rows, options.all === true) : rows
-      const text = JSON.stringify(selected.map(transferEvent))
-      if (text !== before) show(selected, output, before !== '')
-      before = text
-      if (options.watch !== true) return
       await delay(systemClock, WATCH_INTERVAL_MS, signal)
+      const before = JSON.stringify(rows.map(transferEvent))
+      rows = await select()
+      if (JSON.stringify(rows.map(transferEvent)) === before) continue
+      if (live === null) show(rows, output)
+      else live.draw()
     }
   } catch (error) {
     // Ctrl-C is how a watch ends.
-    if (options.watch === true && signal.aborted) return
-    throw error
+    if (!signal.aborted) throw error
+  } finally {
+    live?.end()
   }
 }
 
@@ -41,25 +57,9 @@ function unfinishedFirst(rows: readonly TransferRecord[], all: boolean): Transfe
   return [...rows.filter((row) => row.completedAtMs === null), ...(all ? finished : finished.slice(0, FINISHED_SHOWN))]
 }
 
-function show(rows: readonly TransferRecord[], output: Output, again: boolean): void {
+function show(rows: readonly TransferRecord[], output: Output): void {
   for (const row of rows) output.event(transferEvent(row))
-  if (output.json) return
-  if (again && process.stderr.isTTY) process.stderr.write('\u001b[2J\u001b[H')
-  if (rows.length === 0) output.say('No transfers yet.')
-  for (const row of rows) output.say(describe(row))
-}
-
-function describe(row: TransferRecord): string {
-  const { fileSize, bytesDone, status: state } = row
-  const done =
-    state === 'completed'
-      ? formatSize(fileSize ?? bytesDone)
-      : `${formatSize(bytesDone)}${fileSize === null ? '' : ` of ${formatSize(fileSize)}`}`
-  const direction = row.role === 'sender' ? 'to' : 'from'
-  const entries =
-    row.entryCount === null ? '' : `, ${formatCount(row.entryCount)} ${row.entryCount === 1 ? 'entry' : 'entries'}`
-  const fault = row.error === null ? '' : `  ${shown(row.error.message)}`
-  return `${row.id}  ${state.padEnd(11)}  ${shown(row.filename)} (${done}${entries}) ${direction} ${row.peer === null ? 'nobody yet' : shown(row.peer)}${fault}`
+  for (const line of statusLines(rows, output.columns)) output.say(line)
 }
 
 /** The ledger's row with its names there. */

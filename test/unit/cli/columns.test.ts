@@ -51,6 +51,7 @@ describe('wrapping', () => {
   test('leaves alone what fits, what is laid out, and what is a word', () => {
     expect(wrapWords('short', 40)).toBe('short')
     expect(wrapWords('    sealift receive 127.0.0.1:15820:coral-magnet', 40)).toMatch(/^ {4}sealift[^\n]+$/)
+    expect(wrapWords('\u001b[1m    sealift receive 127.0.0.1:15820:coral-magnet\u001b[0m', 40)).not.toContain('\n')
     expect(wrapWords('x'.repeat(100), 40)).toBe('x'.repeat(100))
     expect(wrapWords('two  spaces stay in a line', 40)).toBe('two  spaces stay in a line')
     expect(wrapWords(sentence, 10)).toBe(sentence)
