@@ -161,6 +161,8 @@ function describeWaiting({ role, progress, waiting }: LineState): string[] {
   }
   if (forMs < SHORT_WAIT_MS) return []
   switch (reason) {
+    case 'files':
+      return [`Looking through the files, ${since} now`, 'Looking through the files']
     case 'answer':
       return ['Waiting for the receiver to accept', 'Waiting for a yes']
     case 'connecting':

@@ -11,6 +11,8 @@ import { findListenPlace, type ListenPlace } from './listen-address.ts'
 import type { SendOptions } from './options.ts'
 import { excludedEvents, walkToSend } from './source-walk.ts'
 
+type Look = (options: SendOptions) => Promise<WalkResult>
+
 interface Settled {
   readonly walk: WalkResult
   /** With the answers in them. */
@@ -18,6 +20,7 @@ interface Settled {
 }
 
 /**
+ * @param looking told when files begin and end to be looked through
  * @returns which files are sent, by which options, and where
  * @throws SealiftError of the paths before all else, then of the place, and only then what ends a question
  */
@@ -25,10 +28,15 @@ export async function settleSending(
   paths: readonly string[],
   given: SendOptions,
   signal: AbortSignal,
+  looking: (isLooking: boolean) => void = () => undefined,
 ): Promise<Settled & { readonly place: ListenPlace }> {
-  const walk = await walkToSend(paths, { ...given, signal })
+  const look: Look = (options) => {
+    looking(true)
+    return walkToSend(paths, { ...options, signal }).finally(() => looking(false))
+  }
+  const walk = await look(given)
   let settling: Promise<Settled> | null = null
-  const settle = (): Promise<Settled> => (settling ??= askAboutFiles(paths, walk, given, signal))
+  const settle = (): Promise<Settled> => (settling ??= askAboutFiles(look, walk, given, signal))
   const { listenOnLan } = given
   const place = await findListenPlace({
     ...given,
@@ -44,12 +52,7 @@ export async function settleSending(
   return { ...(await settle()), place }
 }
 
-async function askAboutFiles(
-  paths: readonly string[],
-  walk: WalkResult,
-  given: SendOptions,
-  signal: AbortSignal,
-): Promise<Settled> {
+async function askAboutFiles(look: Look, walk: WalkResult, given: SendOptions, signal: AbortSignal): Promise<Settled> {
   const { leaveOut, chooseCompression, compress, compressionLevel } = given
   const found = leftOutByDefault(walk)
   let settled: Settled = { walk, options: given }
@@ -57,7 +60,7 @@ async function askAboutFiles(
     const isAgreed = await orAborted(Promise.resolve(leaveOut(found, signal)), signal)
     // All else is as with `all`, so that the same answer takes the same transfer up again.
     const options = { ...given, all: true }
-    if (!isAgreed) settled = { walk: await walkToSend(paths, { ...options, signal }), options }
+    if (!isAgreed) settled = { walk: await look(options), options }
   }
   if (chooseCompression === undefined || compress !== undefined || compressionLevel !== undefined) return settled
   const chosen = await orAborted(Promise.resolve(chooseCompression(signal)), signal)

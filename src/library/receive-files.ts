@@ -162,7 +162,7 @@ class DirectReceive {
         const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
         // Beside the handshake, which takes longer.
         this.#identity = identifyPeer(stream.peer)
-        return paced(stream, this.#options.bytesPerSecond, systemClock)
+        return paced(stream, this.#options.bytesPerSecond, systemClock, this.#signal)
       },
       resumeKeys: () => keys.map(({ resumeId, resumeKey }) => ({ id: resumeId, key: resumeKey })),
       commit: async ({ id, key }, suite) => {

@@ -9,6 +9,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
+import { systemClock } from '../transfer/clock.ts'
 import type { ListenPlace } from './listen-address.ts'
 import { settleSending } from './open-questions.ts'
 import type { SendOptions } from './options.ts'
@@ -57,7 +58,15 @@ class DirectSend {
 
   async run(): Promise<TransferResult> {
     this.#signal.throwIfAborted()
-    const { walk, options, place } = await settleSending(this.#paths, this.#options, this.#signal)
+    let lookingSinceMs: number | null = null
+    this.#watch(() =>
+      lookingSinceMs === null
+        ? null
+        : { reason: 'files', forMs: systemClock.nowMs() - lookingSinceMs, remainingMs: null },
+    )
+    const { walk, options, place } = await settleSending(this.#paths, this.#options, this.#signal, (isLooking) => {
+      lookingSinceMs = isLooking ? systemClock.nowMs() : null
+    })
     this.#options = options
     for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')

@@ -163,7 +163,7 @@ export class SenderRun {
       listener = await listenTcp({
         host: place.host,
         port: this.#options.port ?? DEFAULT_PORT,
-        onStream: (stream) => admission.accept(paced(stream, this.#options.bytesPerSecond, systemClock)),
+        onStream: (stream) => admission.accept(paced(stream, this.#options.bytesPerSecond, systemClock, signal)),
       })
       const connect = `${formatAddress(place.address, listener.port)}:${token}`
       this.#emit({

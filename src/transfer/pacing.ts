@@ -34,9 +34,18 @@ class Pace {
   }
 }
 
-/** @param bytesPerSecond `undefined` or 0: no limit, the stream itself comes back */
-export function paced(stream: ByteStream, bytesPerSecond: number | undefined, clock: Clock): ByteStream {
-  return bytesPerSecond === undefined || bytesPerSecond === 0 ? stream : new PacedStream(stream, bytesPerSecond, clock)
+/**
+ * @param bytesPerSecond `undefined` or 0: no limit, the stream itself comes back
+ * @param hurry ends the limit: what is still under way then is what a farewell waits behind
+ */
+export function paced(
+  stream: ByteStream,
+  bytesPerSecond: number | undefined,
+  clock: Clock,
+  hurry: AbortSignal | null = null,
+): ByteStream {
+  if (bytesPerSecond === undefined || bytesPerSecond === 0) return stream
+  return new PacedStream(stream, bytesPerSecond, clock, hurry)
 }
 
 class PacedStream implements ByteStream {
@@ -50,13 +59,29 @@ class PacedStream implements ByteStream {
   #isPaused = false
   /** The rate allows nothing now. */
   #cancelWait: (() => void) | null = null
+  /** Lets a write go on that waits for the rate. */
+  #release: () => void = () => undefined
+  readonly #hurry: AbortSignal | null
+  readonly #hurried = (): void => {
+    this.#release()
+    if (this.#cancelWait === null) return
+    this.#cancelWait()
+    this.#cancelWait = null
+    if (!this.#isPaused) this.#stream.resume()
+  }
 
-  constructor(stream: ByteStream, bytesPerSecond: number, clock: Clock) {
+  constructor(stream: ByteStream, bytesPerSecond: number, clock: Clock, hurry: AbortSignal | null) {
     this.peer = stream.peer
     this.#stream = stream
     this.#clock = clock
     this.#out = new Pace(bytesPerSecond, clock)
     this.#in = new Pace(bytesPerSecond, clock)
+    this.#hurry = hurry
+    hurry?.addEventListener('abort', this.#hurried, { once: true })
+  }
+
+  get #isHurried(): boolean {
+    return this.#hurry?.aborted === true
   }
 
   start(sink: ByteSink): void {
@@ -64,7 +89,7 @@ class PacedStream implements ByteStream {
       space: () => sink.space().subarray(0, this.#in.sliceBytes),
       filled: (bytes) => {
         const waitMs = this.#in.pass(bytes)
-        if (waitMs > 0) this.#wait(waitMs)
+        if (waitMs > 0 && !this.#isHurried) this.#wait(waitMs)
         // What the sink wants and what the rate allows are two things: only both together let the next bytes in.
         this.#isPaused = !sink.filled(bytes)
         return !this.#isPaused && this.#cancelWait === null
@@ -102,9 +127,19 @@ class PacedStream implements ByteStream {
         const slice = part.subarray(at, at + sliceBytes)
         await this.#stream.write([slice])
         const waitMs = this.#out.pass(slice.length)
-        if (waitMs > 0) await new Promise<void>((resolve) => this.#clock.after(waitMs, resolve))
+        if (waitMs > 0 && !this.#isHurried) await this.#pass(waitMs)
       }
     }
+  }
+
+  #pass(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(waitMs, resolve)
+      this.#release = () => {
+        cancel()
+        resolve()
+      }
+    })
   }
 
   async end(): Promise<void> {
@@ -113,6 +148,7 @@ class PacedStream implements ByteStream {
   }
 
   destroy(): void {
+    this.#hurry?.removeEventListener('abort', this.#hurried)
     this.#cancelWait?.()
     this.#stream.destroy()
   }

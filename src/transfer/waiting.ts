@@ -5,6 +5,8 @@
 import { PING_INTERVAL_MS } from '../protocol/limits.ts'
 
 export type WaitReason =
+  /** Sender: the folders that are to be sent are looked through. */
+  | 'files'
   /** Sender: nobody has come yet. */
   | 'receiver'
   /** Sender: the receiver left, and may come back. */

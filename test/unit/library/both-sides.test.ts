@@ -224,6 +224,8 @@ describe('a stop', () => {
 })
 
 describe('what is waited for', () => {
+  const PATIENT = { timeout: 10_000 }
+
   test('is there to be shown: the receiver, its answer, and its coming back', async () => {
     const place = makePlace(34)
     const sender = await send(place)
@@ -244,20 +246,20 @@ describe('what is waited for', () => {
     expect(receiver.transfer.waiting).toBe(null)
     receiver.transfer.cancel()
     await receiver.end
-    await expect.poll(() => sender.transfer.waiting?.reason).toBe('return')
+    await expect.poll(() => sender.transfer.waiting?.reason, PATIENT).toBe('return')
     sender.transfer.cancel()
     await sender.end
     expect(sender.transfer.waiting).toBe(null)
   })
 
   test('is the sender, where nothing listens any more', async () => {
-    const place = makePlace(35, { largeBytes: 3_000_000 })
+    const place = makePlace(35, { files: 2, largeBytes: 900_000 })
     const sender = await send(place)
     const receiver = receive(place, sender.connect, { bytesPerSecond: 400_000 })
-    await expect.poll(() => receiver.events.some(({ event }) => event === 'progress')).toBe(true)
+    await expect.poll(() => receiver.events.some(({ event }) => event === 'progress'), PATIENT).toBe(true)
     sender.transfer.cancel()
     await sender.end
-    await expect.poll(() => receiver.transfer.waiting?.reason).toBe('retry')
+    await expect.poll(() => receiver.transfer.waiting?.reason, PATIENT).toBe('retry')
     expect(receiver.transfer.waiting?.remainingMs).toBeLessThan(8000)
     receiver.transfer.cancel()
     expect(await receiver.end).toMatchObject({ code: 'interrupted' })

@@ -185,3 +185,31 @@ describe('a paced stream', () => {
     expect(clock.timers).toBe(0)
   })
 })
+
+describe('hurry', () => {
+  test('lets out at once what waits, so that a farewell behind it is heard', async () => {
+    const [near, far] = pipe()
+    const hurry = new AbortController()
+    const stream = paced(near, 10_000, clock, hurry.signal)
+    const arrived = count(far)
+    const written = Promise.all([stream.write([new Uint8Array(200_000)]), stream.write([new Uint8Array(7)])])
+    await clock.pass(1000)
+    expect(arrived()).toBeLessThan(11_000)
+    hurry.abort()
+    await written
+    await settle(100)
+    expect(arrived()).toBe(200_007)
+  })
+
+  test('takes in at once what the other side has under way', async () => {
+    const [near, far] = pipe()
+    const hurry = new AbortController()
+    const arrived = count(paced(near, 10_000, clock, hurry.signal))
+    void far.write([new Uint8Array(200_000)]).catch(() => undefined)
+    await clock.pass(1000)
+    expect(arrived()).toBeLessThan(11_000)
+    hurry.abort()
+    await settle(2000)
+    expect(arrived()).toBe(200_000)
+  })
+})
