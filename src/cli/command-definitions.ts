@@ -68,7 +68,7 @@ export function defineSend(program: Command, signal: AbortSignal): void {
         `compress what travels: ${COMPRESS_SETTINGS.join(', ')} (default: none)`,
       ).choices(COMPRESS_SETTINGS),
     )
-    .option('--compression-level <level>', 'of the codec; alone it means zstd')
+    .option('--compression-level <level>', 'zstd and auto 1-22, gzip and blosc-lz4 1-9; alone it means zstd')
     .option('--priority <0..9>', 'priority of the transfer, 9 first (default: 5)')
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most: 10M is binary, 10MB decimal (default: none)')
     .option('-y, --yes', 'take the default of every question')

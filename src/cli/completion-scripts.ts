@@ -1,6 +1,6 @@
 /**
  * What makes bash, zsh and fish ask Sealift for completions: a function for each that hands over the words of the line and
- * takes what `sealift complete` answers (`completion.ts`). See docs/decisions/014-own-shell-completion.md.
+ * takes what `sealift complete` answers (`completion.ts`). See docs/decisions/015-own-shell-completion.md.
  *
  * None of them evaluates what was typed: words go over as they are, quotes and all.
  */

@@ -93,7 +93,9 @@ describe.concurrent('a line that cannot be', () => {
     ['receive 127.0.0.1:1:word-word -o tree/a', 2, /is not a folder/],
     ['127.0.0.1:1:word-word', 5, /cannot connect/],
     ['frobnicate', 2, /unknown command/],
-    ['sned tree', 2, /unknown command[^]*send, receive/],
+    ['sned tree', 2, /unknown command 'sned'\nhint: Did you mean send\?/],
+    ['help sned', 2, /unknown command 'sned'/],
+    ['completion', 2, /missing required argument[^]*sealift completion --help/],
     ['tree', 2, /sealift send tree/],
     ['--frobnicate', 2, /unknown option/],
     ['status 12345', 2, /no transfer 12345/],
@@ -419,15 +421,21 @@ describe.concurrent('a shell that behaves badly', () => {
 })
 
 describe.concurrent('help', () => {
-  test.for([['--help'], ['send', '--help'], ['receive', '-h'], ['status', '-h'], ['resume', '-h'], []])(
-    'sealift %s %s goes to stdout with examples and 0',
-    async (args, { desk }) => {
-      const ended = await desk.run(args)
-      expect([ended.code, ended.stderr]).toEqual([0, ''])
-      expect(ended.stdout).toMatch(/^Usage: sealift/)
-      expect(ended.stdout).toMatch(/Examples:\n/)
-    },
-  )
+  test.for([
+    ['--help'],
+    ['send', '--help'],
+    // Who asks for help does not know better yet.
+    ['send', '--nonsense', '--conflict', 'maybe', '--port', '-h'],
+    ['receive', '-h'],
+    ['help', 'rx'],
+    ['help'],
+    [],
+  ])('sealift %s %s goes to stdout with examples and 0', async (args, { desk }) => {
+    const ended = await desk.run(args)
+    expect([ended.code, ended.stderr]).toEqual([0, ''])
+    expect(ended.stdout).toMatch(/^Usage: sealift/)
+    expect(ended.stdout).toMatch(/Examples:\n/)
+  })
 
   test('--version is that of the package', async ({ desk }) => {
     const { version } = JSON.parse(fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
