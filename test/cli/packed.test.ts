@@ -1,12 +1,13 @@
 /** What users get: the package as npm packs it, with its own dependencies and nothing else, as a library and as a command. */
 
-import { spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 const MEGABYTE = 1 << 20
@@ -40,6 +41,30 @@ const code = (error: unknown): ErrorCode | null => (error instanceof SealiftErro
 export const all: TransferEvent[] = []
 export { code }
 `
+
+/** The most memory that any process of a shell has taken, in bytes; looked at until it ends. */
+async function peakOf(shell: ChildProcess): Promise<number> {
+  let peakBytes = 0
+  shell.stdout?.resume()
+  shell.stderr?.resume()
+  while (shell.exitCode === null && shell.signalCode === null) {
+    for (const pid of readText(`/proc/${shell.pid}/task/${shell.pid}/children`).split(' ').filter(Boolean)) {
+      const [, kibibytes = 0] = /VmHWM:\s+(\d+) kB/.exec(readText(`/proc/${pid}/status`)) ?? []
+      peakBytes = Math.max(peakBytes, Number(kibibytes) * 1024)
+    }
+    await delay(20)
+  }
+  return peakBytes
+}
+
+function readText(path: string): string {
+  try {
+    return fs.readFileSync(path, 'utf8')
+  } catch {
+    // That process has ended.
+    return ''
+  }
+}
 
 describe('the packed package', () => {
   let root = ''
@@ -112,6 +137,38 @@ describe('the packed package', () => {
     expect(status).toBe(0)
     expect(fs.readFileSync(join(root, 'out/in/file'), 'utf8')).toBe('content')
   })
+
+  test('takes a pipe through both sides in little memory, into a file and into a pipe', async ({ skip }) => {
+    if (process.platform !== 'linux') skip('memory is read from /proc')
+    const program = `'${process.execPath}' node_modules/sealift/bin/sealift.js`
+    const shell = (command: string): ChildProcess => {
+      const child = spawn('sh', ['-c', command], {
+        cwd: root,
+        env: { ...env, HOME: root, XDG_DATA_HOME: join(root, 'data') },
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      onTestFinished(() => {
+        if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      })
+      return child
+    }
+    for (const target of ['-o piped; :', '-o - | tail -c 1; :']) {
+      const sender = shell(`head -c 300000000 /dev/zero | ${program} send - --pod --port 0`)
+      let said = ''
+      sender.stderr?.on('data', (text: Uint8Array) => (said += String(text)))
+      await expect.poll(() => said, { timeout: 15_000 }).toMatch(/sealift receive \S+\n/)
+      const [, address = ''] = /sealift receive (\S+)/.exec(said) ?? []
+      const receiver = shell(`${program} receive ${address} ${target}`)
+      const [sent, received] = await Promise.all([peakOf(sender), peakOf(receiver)])
+      const message = `${target}: ${sent} and ${received} bytes`
+      expect(sender.exitCode, message).toBe(0)
+      expect(Math.max(sent, received), message).toBeLessThan(150e6)
+      // What is measured is the process that moved it.
+      expect(Math.min(sent, received), message).toBeGreaterThan(50e6)
+    }
+    expect(fs.statSync(join(root, 'piped', 'stdin')).size).toBe(300_000_000)
+  }, 60_000)
 
   test('works as a command', () => {
     const bin = join(root, 'node_modules/sealift/bin/sealift.js')

@@ -130,9 +130,9 @@ describe('docs/cli.md', () => {
   })
 
   test('names every option of the command line, and no other', () => {
-    const options = [...read('src/cli/command-definitions.ts').matchAll(/(?:option|Option)\(\s*'(?:-\w, )?(--[\w-]+)/g)].map(
-      ([, option]) => option,
-    )
+    const options = [
+      ...read('src/cli/command-definitions.ts').matchAll(/(?:option|Option)\(\s*'(?:-\w, )?(--[\w-]+)/g),
+    ].map(([, option]) => option)
     const told = new Set(cli.match(/(?<=`|, `)--[\w-]+/g))
     expect([...new Set([...options, '--help', '--version'])].sort()).toEqual([...told].sort())
   })

@@ -65,7 +65,7 @@ test('the same holds for what is not saved: a text, or one file to an output', a
     clock,
     probe: nothing,
     name: 'bravo',
-    target: { write: nothing, finish: nothing },
+    target: { write: nothing, borrows: false, finish: nothing },
     decide: () => new Promise(() => undefined),
     onTransfer: nothing,
     onEntry: nothing,
