@@ -9,7 +9,7 @@ type Skip = (reason: string) => void
 
 /** Many things one after another, each of which may take a moment. */
 const PATIENT = { timeout: 60_000 }
-const CONTENT = Buffer.alloc(3_000_000, 'sealift')
+const CONTENT = Buffer.alloc(12_000_000, 'sealift')
 const SLOW = '--bwlimit 500K'
 const HINT = /stopped\nhint: run the same line again, or:?\s+sealift resume [0-9a-f-]{36}$/
 
