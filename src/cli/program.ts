@@ -186,6 +186,25 @@ Exit status: 0 no problem; else that of the transfers that would fail: 5 network
       const { doctor } = await import('./commands/doctor.ts')
       await doctor(options, signal)
     })
+
+  withOutputOptions(program.command('keygen'))
+    .description('Make the key pair by which servers know you, or by which a server is known.')
+    .option('-o, --output <folder>', 'where to put both keys (default: ~/.config/sealift)')
+    .option('--password [password]', 'seal the private key; without a value it is asked for (or SEALIFT_PASSWORD)')
+    .option('--password-file <file>', 'the same with the first line of a file')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sealift keygen --password
+  $ sealift keygen --output ./keys --password-file secret.txt
+
+Keys that are there are never replaced. Exit status: 0 done, 2 usage, 3 there is a key already, 7 disk, 130 stopped.`,
+    )
+    .action(async (options: object) => {
+      const { keygen } = await import('./commands/keygen.ts')
+      await keygen(options, signal)
+    })
   return inheritSettings(program)
 }
 
