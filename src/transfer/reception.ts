@@ -20,7 +20,8 @@ import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages, ManifestDecoder } from '../protocol/manifest-pages.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import { Incoming } from './incoming.ts'
-import { entriesOf, publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
+import { type EndedEntry, type PublishedUnit, savedEntries, skippedBy } from './ended-entries.ts'
+import { publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
 import { doneBefore, endedTransfer } from './ended-transfer.ts'
 import type { LastingReception, StartedTransfer } from './lasting-reception.ts'
 import type { AcceptedTransfer } from './receiver-session.ts'
@@ -37,11 +38,13 @@ export interface ReceptionOptions extends DecisionOptions {
   readonly host: string
   readonly port: number
   readonly peer: string
-  /** Whether `onEntry` wants to hear of each file that was saved. */
+  /** Whether `onEntries` is to be called. */
   readonly reportsFiles: boolean
   /** The transfer is known, now or after a restart. */
   readonly onTransfer: (started: StartedTransfer) => void
-  readonly onEntry: (entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null) => void
+  readonly onEntry: (entry: EndedEntry) => void
+  /** The same for as many as there are, made when they are looked at. */
+  readonly onEntries: (entries: Iterable<EndedEntry>) => void
   readonly onWarning: (code: ErrorCode, message: string) => void
   readonly onProgress: (bytes: number, files: number) => void
   /** The size of content of unknown length is known at last. */
@@ -78,7 +81,8 @@ export class DirectReception implements LastingReception {
   #known: Hello['known'] = null
   #savedRoots = new Map<number, string>()
   /** What got its final name and has not been reported. */
-  #published: { unit: number; savedAs: string }[] = []
+  readonly #published: PublishedUnit[] = []
+  #accepting: Promise<AcceptedTransfer> | null = null
   #finished: Done | null = null
   #finishing: Promise<Done> | null = null
   #isGivenUp = false
@@ -155,7 +159,13 @@ export class DirectReception implements LastingReception {
     return { update: (page) => void hash.update(page), hex: () => hash.digest('hex') }
   }
 
-  async accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
+  accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
+    const accepting = this.#accept(offer, manifest, signal)
+    this.#accepting = accepting
+    return accepting
+  }
+
+  async #accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
     const { ledger } = this.#options
     const earlier = await this.#endedEarlier(offer)
     if (earlier !== null) return earlier
@@ -195,7 +205,8 @@ export class DirectReception implements LastingReception {
     const done = this.#finished ?? doneBefore(row, offer)
     this.#finished = done
     this.#endedKey = row.key
-    return endedTransfer(row, offer, done)
+    // Where the session broke before the files were reported.
+    return { ...endedTransfer(row, offer, done), report: () => this.#report() }
   }
 
   #wireCode(entry: number): number {
@@ -218,6 +229,8 @@ export class DirectReception implements LastingReception {
     }
     if (offered === null) throw new SealiftError('protocol_violation', 'an offer without its manifest')
     const plan = await decideOffer(this.#options, offer, offered, signal)
+    // The session may have ended in the very moment of the answer: then nothing is made.
+    signal.throwIfAborted()
     // Staging that no row knows is never trusted: its bytes may be anything (PROTOCOL 1.6).
     setAsideStaging(outputDir, offer.transferId)
     const fields = {
@@ -357,7 +370,7 @@ export class DirectReception implements LastingReception {
         if (root !== undefined) this.#savedRoots.set(root.root, savedAs.split('/')[0] as string)
         this.#published.push({ unit, savedAs })
       },
-      onSkipped: (entry) => onEntry(entry, 'skipped', null),
+      onSkipped: (entry) => onEntry({ entry, status: 'skipped', savedAs: null }),
       onFailed: (entry, code, message) => this.#entryFailed(entry, code, message),
     }
   }
@@ -365,7 +378,7 @@ export class DirectReception implements LastingReception {
   #entryFailed(entry: number, code: ErrorCode, message: string): void {
     const { onEntry, onWarning } = this.#options
     this.#failures.set(entry, { code, message })
-    onEntry(entry, 'failed', null)
+    onEntry({ entry, status: 'failed', savedAs: null })
     // Where there is nothing else, this is how the transfer ends, and is said then.
     if (this.#current?.manifest.isOpenEnded !== true) onWarning(code, message)
   }
@@ -378,7 +391,7 @@ export class DirectReception implements LastingReception {
   }
 
   #announce({ id, manifest, plan, progress }: Current): void {
-    const { onTransfer, onEntry, onWarning } = this.#options
+    const { onTransfer, onEntry, onEntries, onWarning } = this.#options
     let files = 0
     let endedFiles = 0
     let skippedBytes = 0
@@ -390,9 +403,9 @@ export class DirectReception implements LastingReception {
       if (state !== ENTRY_PENDING) endedFiles++
     }
     onTransfer({ id, manifest, files, safeBytes: progress.ranges.totalBytes, skippedBytes, endedFiles })
-    if (this.#options.reportsFiles) for (const { entry } of skippedEntries(plan)) onEntry(entry, 'skipped', null)
+    if (this.#options.reportsFiles) onEntries(skippedBy(plan))
     for (const { entry, code, message } of failedEntries(manifest, plan)) {
-      onEntry(entry, 'failed', null)
+      onEntry({ entry, status: 'failed', savedAs: null })
       onWarning(code, message)
     }
   }
@@ -434,15 +447,8 @@ export class DirectReception implements LastingReception {
   /** Says of each file where it was saved; after the sender was told, which would wait for it otherwise. */
   #report(): void {
     const current = this.#current
-    if (current === null || !this.#options.reportsFiles) return
-    const { manifest, plan, progress, writer } = current
-    for (const { unit, savedAs } of this.#published.splice(0)) {
-      const rootName = savedAs.split('/')[0] as string
-      for (const entry of entriesOf(manifest, plan, unit)) {
-        if (progress.states.get(entry) !== ENTRY_PUBLISHED) continue
-        this.#options.onEntry(entry, 'ok', entry === unit ? savedAs : writer.savedPath(entry, rootName))
-      }
-    }
+    if (current !== null && this.#options.reportsFiles)
+      this.#options.onEntries(savedEntries(current, this.#published.splice(0)))
   }
 
   async told(): Promise<void> {
@@ -464,6 +470,7 @@ export class DirectReception implements LastingReception {
   }
 
   async close(): Promise<void> {
+    await this.#accepting?.catch(() => undefined)
     await this.#finishing?.catch(() => undefined)
     const current = this.#current
     if (current !== null && this.#finished === null && !this.#isGivenUp) {
