@@ -2,8 +2,9 @@
  * Lists what is to be sent: from the paths that a user names to a manifest in its one order, with a table of where
  * its files lie and what they were (PROTOCOL 3.2, 4).
  *
- * Synchronous, because an asynchronous call costs more than the file, and without recursion, so that depth costs
- * nothing. Follows no link below the roots, reads no content, asks no questions.
+ * Made of synchronous calls, because an asynchronous one costs more than the file, with a turn of the event loop now and
+ * then, and without recursion, so that depth costs nothing. Follows no link below the roots, reads no content, asks no
+ * questions.
  *
  * Goes by path. Who swaps a folder for a link while it is listed can bring foreign names and sizes into the manifest,
  * but no content: that is read through handles of the folders themselves (`source-reader.ts`).
@@ -44,6 +45,8 @@ export interface WalkOptions {
   /** 0 (last) … 9 (first), for all entries. Default 5. */
   readonly priority?: number
   readonly fs?: FileSystem
+  /** Ends the walk with its reason. */
+  readonly signal?: AbortSignal
 }
 
 /** Something left out by rule; with all that is inside it. */
@@ -68,16 +71,19 @@ export interface WalkResult {
   readonly failed: (SourceFault & { readonly path: string })[]
 }
 
+/** A large tree takes seconds: so long the rest of the process waits, at most. */
+const LONGEST_TURN_MS = 20
+
 /**
  * @param paths files and folders; a link is followed and keeps its own name
  * @throws SealiftError `nothing_to_send`, `path_missing`, `path_unreadable`, `path_repeated`, `usage`, before anything is
- *   listed; `limit_exceeded` over 10^6 entries; `nothing_to_send` where all is left out
+ *   listed; `limit_exceeded` over 10^6 entries; `nothing_to_send` where all is left out; the signal's reason
  */
-export function walkSources(paths: readonly string[], options: WalkOptions = {}): WalkResult {
+export async function walkSources(paths: readonly string[], options: WalkOptions = {}): Promise<WalkResult> {
   const fs = options.fs ?? nodeFileSystem
   const roots = findSourceRoots(paths, fs)
   const walk = new SourceWalk(options, fs)
-  for (const root of roots) walk.addRoot(root)
+  for (const root of roots) await walk.addRoot(root)
   const { result } = walk
   if (result.manifest.count === 0 && result.failed.length === 0) {
     throw new SealiftError('nothing_to_send', 'all that was given is left out', {
@@ -141,7 +147,9 @@ class SourceWalk {
   readonly #open: OpenFolder[] = []
   readonly #encoder = new TextEncoder()
   readonly #nameRoom = new Uint8Array(1024)
+  readonly #signal: AbortSignal | undefined
   #linksLeftOut = 0
+  #turnSinceMs = performance.now()
 
   constructor(options: WalkOptions, fs: FileSystem) {
     this.#fs = fs
@@ -150,10 +158,11 @@ class SourceWalk {
     this.#defaults = options.all !== true
     this.#keepLinks = options.keepLinks ?? true
     this.#priority = options.priority ?? 5
+    this.#signal = options.signal
     this.result = { manifest: this.#manifest, sources: this.#sources, excluded: [], warnings: [], failed: [] }
   }
 
-  addRoot(root: SourceRoot): void {
+  async addRoot(root: SourceRoot): Promise<void> {
     const { name, path: source, stats } = root
     const found: FoundEntry = { name, folder: undefined, stats, type: Number(stats.mode) & S_IFMT, source, path: name }
     const index = this.#manifest.count
@@ -163,11 +172,19 @@ class SourceWalk {
       const next = folder.names[folder.next++]
       if (next === undefined) this.#open.pop()
       else this.#find(folder, next)
+      // Looking at the clock costs a twentieth of looking at a file.
+      if (performance.now() - this.#turnSinceMs > LONGEST_TURN_MS) await this.#breathe()
     }
     if (this.#manifest.count > index) this.#sources.setRoot(index, source)
     if (this.#linksLeftOut > 0) {
       this.result.excluded.push({ path: name, files: this.#linksLeftOut, bytes: 0, reason: 'links', pattern: '' })
     }
+  }
+
+  async #breathe(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    this.#signal?.throwIfAborted()
+    this.#turnSinceMs = performance.now()
   }
 
   #find(folder: OpenFolder, name: string): void {

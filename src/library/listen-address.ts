@@ -10,6 +10,7 @@ import type { AllowedPeers, TailnetGate } from '../guard/tailnet-gate.ts'
 import type { TailnetState } from '../guard/tailscale.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { systemClock } from '../transfer/clock.ts'
+import { answerOf } from './answer-of.ts'
 import type { LanAddress, SendOptions } from './options.ts'
 
 /** A place to listen at. */
@@ -54,7 +55,7 @@ export async function findListenPlace(options: ListenOptions): Promise<ListenPla
   const home = await readTailnet({ signal: options.signal })
   options.signal?.throwIfAborted()
   return listen === undefined
-    ? placeByDefault(home, allowed, isPicky, options.listenOnLan)
+    ? placeByDefault(home, allowed, isPicky, options)
     : placeNamed(listen.replace(/^\[(.*)\]$/, '$1'), home, allowed, isPicky)
 }
 
@@ -62,7 +63,7 @@ async function placeByDefault(
   home: TailnetState,
   allowed: AllowedPeers,
   isPicky: boolean,
-  listenOnLan: SendOptions['listenOnLan'],
+  { listenOnLan, signal }: ListenOptions,
 ): Promise<ListenPlace> {
   const own = home.state === 'running' ? chooseAddress(home) : null
   if (own !== null) return guarded(own, home, allowed)
@@ -76,7 +77,8 @@ async function placeByDefault(
   const reason = home.state === 'absent' ? 'No Tailscale here' : detail.replace(/^./, (first) => first.toUpperCase())
   const found = findLanAddress()
   // Whoever names the peers that may come does not want all others either.
-  if (!isPicky && found !== null && (await listenOnLan?.(found, reason)) === true) return unguarded(found.address)
+  const isAsked = !isPicky && found !== null && listenOnLan !== undefined
+  if (isAsked && (await answerOf(signal, () => listenOnLan(found, reason)))) return unguarded(found.address)
   throw new SealiftError('no_tailscale', detail, { hint: [advice, listenHint()].filter(Boolean).join('\n') })
 }
 

@@ -33,7 +33,7 @@ export interface SendPlan {
  * ```
  */
 export async function planSend(paths: string | readonly string[], options: SendOptions = {}): Promise<SendPlan> {
-  const walk = await walkToSend([paths].flat(), options)
+  const walk = await walkToSend([paths].flat(), options, options.signal)
   return {
     files: walk.manifest.fileCount,
     bytes: walk.manifest.totalBytes ?? 0,

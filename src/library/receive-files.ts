@@ -13,22 +13,26 @@ import { freeBytes } from '../files/free-space.ts'
 import { checkTarget, removeStaleStaging } from '../files/staging.ts'
 import { normalizeToken } from '../identity/token.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { ResumeKey } from '../ledger/resume-keys.ts'
 import { toHex } from '../protocol/bytes.ts'
 import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
+import { RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { delay, systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
+import type { EndedEntry } from '../transfer/ended-entries.ts'
+import type { FileEvent } from '../transfer/events.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { type ReceiverOutcome, ReceiverSession } from '../transfer/receiver-session.ts'
 import type { OfferToDecide } from '../transfer/offer-decision.ts'
 import { DirectReception, type StartedTransfer } from '../transfer/reception.ts'
+import type { Session } from '../transfer/session.ts'
 import { noProbe } from '../transfer/stage.ts'
-import type { ReceiveOptions } from './options.ts'
+import { answerOf } from './answer-of.ts'
+import type { IncomingOffer, ReceiveOptions } from './options.ts'
 import { identifyPeer } from './peer-identity.ts'
+import { ReceiverKeys } from './receiver-keys.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
@@ -64,6 +68,7 @@ export function receiveFiles(connect: string, options: ReceiveOptions = {}): Tra
 /** @internal The work of {@link receiveFiles}, for a handle that is made elsewhere. */
 export function runReceive(connect: string, options: ReceiveOptions): Run {
   return async (emit, signal) => {
+    signal.throwIfAborted()
     const address = parseConnectAddress(connect)
     const ledger = await openUserLedger(options.ledgerPath)
     try {
@@ -86,6 +91,8 @@ class DirectReceive {
   #progress: Progress | null = null
   #conversation: ReceiverSession | null = null
   #identity: Promise<string | null> = Promise.resolve(null)
+  /** Whose connections are not let go of yet. */
+  readonly #sessions = new Set<Session>()
   #wireBytes = 0
   #failed = 0
   /** When patience began: at the last progress, or at the end of a session, whichever was later. */
@@ -114,7 +121,8 @@ class DirectReceive {
       peer: address.host,
       decide: (question, stop) => this.#decide(question, stop),
       onTransfer: (started) => this.#begin(started),
-      onEntry: (entry, status, savedAs) => this.#entry(entry, status, savedAs),
+      onEntry: (entry) => this.#entry(entry),
+      onEntries: (entries) => emit(this.#fileEvents(entries)),
       onWarning: (code, message) => emit({ event: 'warning', code, message }),
       onProgress: (bytes, files) => {
         this.#progressed = true
@@ -126,18 +134,13 @@ class DirectReceive {
   }
 
   async run(): Promise<TransferResult> {
-    const { host } = this.#address
+    const { host, port } = this.#address
     checkTarget(this.#outputDir)
     removeStaleStaging(this.#outputDir, Date.now())
     await this.#ledger.resumeKeys.prune()
     const typed = this.#options.token ?? this.#address.token
     const token = typed === null ? null : normalizeToken(typed)
-    const busy = await this.#busyTransfers()
-    const findKeys = async (): Promise<readonly ResumeKey[]> =>
-      (await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)).filter(
-        ({ transfer }) => transfer === null || !busy.has(transfer),
-      )
-    let keys = await findKeys()
+    const keys = await ReceiverKeys.open(this.#ledger, { host, port, outputDir: this.#outputDir })
     const dialer = new Dialer({
       crypto: nodeCrypto,
       clock: systemClock,
@@ -145,29 +148,18 @@ class DirectReceive {
       role: 'receiver',
       token,
       dial: async (signal) => {
-        const { port } = this.#address
         const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
         // Beside the handshake, which takes longer.
         this.#identity = identifyPeer(stream.peer)
         return paced(stream, this.#options.bytesPerSecond, systemClock)
       },
-      resumeKeys: () => keys.map(({ resumeId, resumeKey }) => ({ id: resumeId, key: resumeKey })),
-      commit: async ({ id, key }, suite) => {
-        if (suite === 'resume') return
-        await this.#ledger.resumeKeys.save({
-          resumeId: id,
-          resumeKey: key,
-          role: 'receiver',
-          host,
-          outputDir: this.#outputDir,
-        })
-        keys = await findKeys()
-        this.#options.probe?.('resume-key-kept')
+      resumeKeys: () => keys.offered,
+      commit: async (pending, suite) => {
+        await keys.commit(pending, suite)
+        if (suite === 'cpace') this.#options.probe?.('resume-key-kept')
       },
       confirmed: async (resumeId, suite) => {
-        // From here on only this transfer's key is offered: another transfer of the same host is none of ours.
-        keys = keys.filter((key) => toHex(key.resumeId) === toHex(resumeId))
-        if (suite === 'cpace') await this.#ledger.resumeKeys.confirm(resumeId, 'receiver')
+        await keys.confirmed(resumeId, suite)
         this.#options.probe?.('handshake-confirmed')
       },
     })
@@ -177,31 +169,10 @@ class DirectReceive {
       throw this.#explain(toSealiftError(error))
     } finally {
       this.#progress?.stop()
+      await Promise.all([this.#identity, ...[...this.#sessions].map(({ released }) => released)])
       await this.#reception.close()
-      for (const { resumeKey } of keys) resumeKey.fill(0)
+      keys.close()
     }
-  }
-
-  /**
-   * Transfers from that host that another process works on: to come back for one of those would push that process out.
-   * @throws SealiftError `transfer_busy` where it is this very sender that the other process receives from
-   */
-  async #busyTransfers(): Promise<ReadonlySet<number>> {
-    const { host, port } = this.#address
-    const busy = new Set<number>()
-    for (const { transfer } of await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)) {
-      const row = transfer === null ? null : await this.#ledger.transfers.get(transfer)
-      if (row === null) continue
-      try {
-        const lock = await this.#ledger.lock(row.id, 'receiver')
-        lock.release()
-      } catch (thrown) {
-        const error = toSealiftError(thrown)
-        if (error.code !== 'transfer_busy' || row.options['port'] === port) throw error
-        busy.add(row.key)
-      }
-    }
-    return busy
   }
 
   /** Sessions one after another, until the transfer is done or cannot go on. */
@@ -252,7 +223,14 @@ class DirectReceive {
   }
 
   async #session({ session, resumeId }: DialledSession): Promise<ReceiverOutcome> {
-    await this.#reception.joined(resumeId)
+    this.#sessions.add(session)
+    void session.released.then(() => this.#sessions.delete(session))
+    try {
+      await this.#reception.joined(resumeId)
+    } catch (error) {
+      session.fail(error)
+      throw error
+    }
     const identity = await this.#identity
     const conversation = new ReceiverSession({
       session,
@@ -275,8 +253,9 @@ class DirectReceive {
     this.#signal.removeEventListener('abort', stop)
     this.#conversation = null
     this.#wireBytes += session.wireBytes
-    this.#signal.throwIfAborted()
+    // Once the sender knows that all is done, a stop comes too late to change anything.
     if (outcome.kind === 'done') await this.#reception.told()
+    else this.#signal.throwIfAborted()
     return outcome
   }
 
@@ -284,23 +263,22 @@ class DirectReceive {
     const { offer, manifest, survey, plan, policy, outputDir } = question
     const { accept } = this.#options
     if (accept === undefined) return policy
-    const answer = await accept(
-      {
-        transferId: offer.transferId,
-        from: offer.name,
-        identity: await this.#identity,
-        peer: this.#address.host,
-        files: offer.files,
-        bytes: offer.bytes,
-        firstPaths: firstPaths(manifest),
-        outputDir,
-        savedAs: plan.roots.map(({ savedAs }) => savedAs),
-        freeBytes: freeBytes(outputDir),
-        differing: survey.differing + survey.otherKind,
-        unchanged: unchangedFiles(manifest, plan),
-      },
-      AbortSignal.any([signal, this.#signal]),
-    )
+    const stop = AbortSignal.any([signal, this.#signal])
+    const incoming: IncomingOffer = {
+      transferId: offer.transferId,
+      from: offer.name,
+      identity: await this.#identity,
+      peer: this.#address.host,
+      files: offer.files,
+      bytes: offer.bytes,
+      firstPaths: firstPaths(manifest),
+      outputDir,
+      savedAs: plan.roots.map(({ savedAs }) => savedAs),
+      freeBytes: freeBytes(outputDir),
+      differing: survey.differing + survey.otherKind,
+      unchanged: unchangedFiles(manifest, plan),
+    }
+    const answer = await answerOf(stop, () => accept(incoming, stop))
     if (answer === false) throw new SealiftError('declined', 'declined; nothing was received')
     return answer === true ? policy : answer
   }
@@ -317,33 +295,42 @@ class DirectReceive {
     this.#progress.set(safeBytes + skippedBytes, endedFiles)
   }
 
-  #entry(entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null): void {
+  #entry(ended: EndedEntry): void {
+    if (ended.status === 'failed' && this.#started?.manifest.kind(ended.entry) === KIND_FILE) this.#failed++
+    if (this.#options.fileEvents !== false) this.#emit(this.#fileEvents([ended]))
+  }
+
+  *#fileEvents(entries: Iterable<EndedEntry>): Generator<FileEvent> {
     const started = this.#started
-    if (started === null || started.manifest.kind(entry) !== KIND_FILE) return
-    if (status === 'failed') this.#failed++
-    const sha256 = status === 'ok' ? this.#reception.sha256(entry) : null
-    this.#emit({
-      event: 'file',
-      transferId: started.id,
-      path: started.manifest.path(entry),
-      sizeBytes: started.manifest.sizeBytes(entry),
-      sha256: sha256 === null ? null : toHex(sha256),
-      status,
-      savedAs,
-    })
+    if (started === null) return
+    const { id, manifest } = started
+    for (const { entry, status, savedAs } of entries) {
+      if (manifest.kind(entry) !== KIND_FILE) continue
+      const sha256 = status === 'ok' ? this.#reception.sha256(entry) : null
+      yield {
+        event: 'file',
+        transferId: id,
+        path: manifest.path(entry),
+        sizeBytes: manifest.sizeBytes(entry),
+        sha256: sha256 === null ? null : toHex(sha256),
+        status,
+        savedAs,
+      }
+    }
   }
 
   #result(): TransferResult {
     const started = this.#started
+    const before = this.#reception.endedBefore
     const seconds = (this.#progress?.elapsedMs ?? 0) / 1000
     const moved = this.#progress?.movedBytes ?? 0
     this.#progress?.flush()
     const result = {
-      transferId: started?.id ?? this.#reception.transferId ?? '',
-      files: started?.files ?? 0,
-      bytes: started?.manifest.totalBytes ?? 0,
+      transferId: this.#reception.transferId ?? '',
+      files: started?.files ?? before?.files ?? 0,
+      bytes: started?.manifest.totalBytes ?? before?.bytes ?? 0,
       bytesOnWire: this.#wireBytes,
-      resumedBytes: started?.safeBytes ?? 0,
+      resumedBytes: started?.safeBytes ?? before?.bytes ?? 0,
       seconds,
       bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
     }

@@ -8,8 +8,12 @@ import { escapeForDisplay } from '../protocol/names.ts'
 import type { ExcludedEvent, WarningEvent } from '../transfer/events.ts'
 import type { SendOptions } from './options.ts'
 
-/** @throws SealiftError as `sendFiles`, for all that is wrong with paths and options */
-export async function walkToSend(paths: readonly string[], options: SendOptions): Promise<WalkResult> {
+/** @throws SealiftError as `sendFiles`, for all that is wrong with paths and options; the signal's reason */
+export async function walkToSend(
+  paths: readonly string[],
+  options: SendOptions,
+  signal: AbortSignal | undefined,
+): Promise<WalkResult> {
   checkCompression(compressSetting(options), options.compressionLevel ?? null)
   const excluder = await loadExcluder(options.exclude ?? [], options.excludeFrom ?? [])
   return walkSources(paths, {
@@ -17,6 +21,7 @@ export async function walkToSend(paths: readonly string[], options: SendOptions)
     all: options.all ?? false,
     keepLinks: options.links ?? true,
     priority: options.priority ?? 5,
+    ...(signal === undefined ? {} : { signal }),
   })
 }
 

@@ -62,6 +62,7 @@ export class Outgoing {
   readonly #states: Uint8Array
   /** Files that this side gave up, and why. */
   readonly #givenUp = new Map<number, ErrorCode>()
+  readonly #moves = new Set<Promise<void>>()
   #announcer: Announcer | null = null
   #hashing = false
   /** Where the last byte ends that was ever given to a lane. */
@@ -264,7 +265,13 @@ export class Outgoing {
    * Feeds a lane until the signal is aborted: leases, reads, sends, one chunk ahead of the lane.
    * @throws the signal's reason; what is not the fault of one file
    */
-  async move(lane: Lane, signal: AbortSignal): Promise<void> {
+  move(lane: Lane, signal: AbortSignal): Promise<void> {
+    const move = this.#move(lane, signal).finally(() => this.#moves.delete(move))
+    this.#moves.add(move)
+    return move
+  }
+
+  async #move(lane: Lane, signal: AbortSignal): Promise<void> {
     const buffers = [new Uint8Array(MAX_CHUNK_BYTES), new Uint8Array(MAX_CHUNK_BYTES)] as const
     let turn = 0
     let next: Read | null = null
@@ -287,6 +294,7 @@ export class Outgoing {
     } finally {
       // Only here is it certain that nothing more is leased for this lane: a new session may have begun meanwhile.
       this.scheduler.release(lane)
+      await Promise.allSettled([next?.outcome])
     }
   }
 
@@ -333,10 +341,10 @@ export class Outgoing {
     return this.manifest.kind(entry) === KIND_FILE ? this.#digests.digest(entry) : null
   }
 
-  /** Ends reading; nothing is announced any more. */
-  close(): void {
+  /** Ends reading, once every lane was told to stop; nothing is announced any more. Resolves when all files are closed. */
+  async close(): Promise<void> {
     this.#announcer = null
-    this.#digests.close()
+    await Promise.allSettled([this.#digests.close(), ...this.#moves])
     this.#reader.close()
   }
 

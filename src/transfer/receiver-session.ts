@@ -122,8 +122,9 @@ export class ReceiverSession {
 
   /** Ends the session for a reason of this side; the sender is told. */
   async stop(error: SealiftError): Promise<void> {
-    this.#outcome ??= { kind: 'ended', error }
-    await this.#session.close(error.wireCode)
+    // All is saved and said: only the sender's farewell is missing, and it is on its way.
+    if (!this.#saidDone) this.#outcome ??= { kind: 'ended', error }
+    await this.#session.close(this.#saidDone ? 0 : error.wireCode)
   }
 
   #take(message: Message, release: () => void): void | Promise<void> {

@@ -20,8 +20,10 @@ import { encodeManifestPages, ManifestDecoder } from '../protocol/manifest-pages
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import { RangeSet } from '../protocol/ranges.ts'
 import { Incoming } from './incoming.ts'
-import { entriesOf, publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
-import type { AcceptedTransfer, IncomingFiles, Reception } from './receiver-session.ts'
+import { type EndedTransfer, endingOf, NOTHING_COMES, rememberEnding } from './ended-transfer.ts'
+import { type EndedEntry, type PublishedUnit, savedEntries, skippedBy } from './ended-entries.ts'
+import { publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
+import type { AcceptedTransfer, Reception } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
 import { stateRuns } from './state-runs.ts'
 import { type DecisionOptions, decideOffer } from './offer-decision.ts'
@@ -35,11 +37,13 @@ export interface ReceptionOptions extends DecisionOptions {
   readonly host: string
   readonly port: number
   readonly peer: string
-  /** Whether `onEntry` wants to hear of each file that was saved. */
+  /** Whether `onEntries` is to be called. */
   readonly reportsFiles: boolean
   /** The transfer is known, now or after a restart. */
   readonly onTransfer: (started: StartedTransfer) => void
-  readonly onEntry: (entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null) => void
+  readonly onEntry: (entry: EndedEntry) => void
+  /** The same for as many as there are, made when they are looked at. */
+  readonly onEntries: (entries: Iterable<EndedEntry>) => void
   readonly onWarning: (code: ErrorCode, message: string) => void
   readonly onProgress: (bytes: number, files: number) => void
   /** The size of content of unknown length is known at last. */
@@ -79,9 +83,11 @@ export class DirectReception implements Reception {
   #known: Hello['known'] = null
   #savedRoots = new Map<number, string>()
   /** What got its final name and has not been reported. */
-  #published: { unit: number; savedAs: string }[] = []
+  readonly #published: PublishedUnit[] = []
+  #accepting: Promise<AcceptedTransfer> | null = null
   #finished: Done | null = null
   #finishing: Promise<Done> | null = null
+  #endedBefore: EndedTransfer | null = null
   /** Row of the transfer that has ended. */
   #endedKey: number | null = null
 
@@ -95,7 +101,12 @@ export class DirectReception implements Reception {
   }
 
   get transferId(): string | null {
-    return this.#current?.id ?? null
+    return this.#current?.id ?? this.#endedBefore?.id ?? null
+  }
+
+  /** The transfer that had ended before this process began, where that is what was left to say; else `null`. */
+  get endedBefore(): EndedTransfer | null {
+    return this.#endedBefore
   }
 
   /** SHA-256 of a file that is verified, borrowed; `null` where it is not. */
@@ -141,7 +152,13 @@ export class DirectReception implements Reception {
     return { update: (page) => void hash.update(page), hex: () => hash.digest('hex') }
   }
 
-  async accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
+  accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
+    const accepting = this.#accept(offer, manifest, signal)
+    this.#accepting = accepting
+    return accepting
+  }
+
+  async #accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
     const { ledger } = this.#options
     const earlier = await this.#endedEarlier(offer)
     if (earlier !== null) return earlier
@@ -178,9 +195,13 @@ export class DirectReception implements Reception {
     if (this.#current !== null && this.#finished === null) return null
     const row = await this.#options.ledger.transfers.find(offer.transferId, 'receiver')
     if (row?.status !== 'completed' || row.told || row.checksum !== offer.digest) return null
-    const done = this.#finished ?? doneBefore(row.options) ?? { published: offer.files, skipped: 0, failed: 0 }
+    const done = this.#finished ?? endingOf(row).done ?? { published: offer.files, skipped: 0, failed: 0 }
     this.#finished = done
     this.#endedKey = row.key
+    if (this.#current === null) {
+      this.#endedBefore = { id: row.id, files: offer.files, bytes: row.fileSize ?? 0 }
+      for (const [root, name] of endingOf(row).savedRoots.entries()) this.#savedRoots.set(root, name)
+    }
     return {
       incoming: NOTHING_COMES,
       epoch: row.epoch + 1,
@@ -188,7 +209,8 @@ export class DirectReception implements Reception {
       stateRuns: () => [{ first: 0, count: offer.entries, state: ENTRY_PUBLISHED, code: 0 }],
       safeRanges: () => RangeSet.of([{ start: 0, end: row.fileSize ?? 0 }]),
       finish: () => Promise.resolve(done),
-      report: () => undefined,
+      // Where the session broke before the files were reported.
+      report: () => this.#report(),
     }
   }
 
@@ -212,6 +234,8 @@ export class DirectReception implements Reception {
     }
     if (offered === null) throw new SealiftError('protocol_violation', 'an offer without its manifest')
     const plan = await decideOffer(this.#options, offer, offered, signal)
+    // The session may have ended in the very moment of the answer: then nothing is made.
+    signal.throwIfAborted()
     // Staging that no row knows is never trusted: its bytes may be anything (PROTOCOL 1.6).
     setAsideStaging(outputDir, offer.transferId)
     const fields = {
@@ -338,7 +362,7 @@ export class DirectReception implements Reception {
         if (root !== undefined) this.#savedRoots.set(root.root, savedAs.split('/')[0] as string)
         this.#published.push({ unit, savedAs })
       },
-      onSkipped: (entry) => onEntry(entry, 'skipped', null),
+      onSkipped: (entry) => onEntry({ entry, status: 'skipped', savedAs: null }),
       onFailed: (entry, code, message) => this.#entryFailed(entry, code, message),
     }
   }
@@ -346,7 +370,7 @@ export class DirectReception implements Reception {
   #entryFailed(entry: number, code: ErrorCode, message: string): void {
     const { onEntry, onWarning } = this.#options
     this.#failures.set(entry, code)
-    onEntry(entry, 'failed', null)
+    onEntry({ entry, status: 'failed', savedAs: null })
     onWarning(code, message)
   }
 
@@ -358,7 +382,7 @@ export class DirectReception implements Reception {
   }
 
   #announce({ id, manifest, plan, progress }: Current): void {
-    const { onTransfer, onEntry, onWarning } = this.#options
+    const { onTransfer, onEntry, onEntries, onWarning } = this.#options
     let files = 0
     let endedFiles = 0
     let skippedBytes = 0
@@ -370,9 +394,9 @@ export class DirectReception implements Reception {
       if (state !== ENTRY_PENDING) endedFiles++
     }
     onTransfer({ id, manifest, files, safeBytes: progress.ranges.totalBytes, skippedBytes, endedFiles })
-    if (this.#options.reportsFiles) for (const { entry } of skippedEntries(plan)) onEntry(entry, 'skipped', null)
+    if (this.#options.reportsFiles) onEntries(skippedBy(plan))
     for (const { entry, code, message } of failedEntries(manifest, plan)) {
-      onEntry(entry, 'failed', null)
+      onEntry({ entry, status: 'failed', savedAs: null })
       onWarning(code, message)
     }
   }
@@ -403,7 +427,8 @@ export class DirectReception implements Reception {
     writer.remove()
     probe('before-end')
     // Kept for a sender that does not hear of it now and asks again.
-    await ledger.transfers.update(key, { options: { port: this.#options.port, done } })
+    const options = rememberEnding(this.#options.port, { done, savedRoots: this.savedRoots })
+    await ledger.transfers.update(key, { options })
     await ledger.transfers.finish(key, 'completed')
     probe('after-end')
     this.#finished = done
@@ -414,15 +439,8 @@ export class DirectReception implements Reception {
   /** Says of each file where it was saved; after the sender was told, which would wait for it otherwise. */
   #report(): void {
     const current = this.#current
-    if (current === null || !this.#options.reportsFiles) return
-    const { manifest, plan, progress, writer } = current
-    for (const { unit, savedAs } of this.#published.splice(0)) {
-      const rootName = savedAs.split('/')[0] as string
-      for (const entry of entriesOf(manifest, plan, unit)) {
-        if (progress.states.get(entry) !== ENTRY_PUBLISHED) continue
-        this.#options.onEntry(entry, 'ok', entry === unit ? savedAs : writer.savedPath(entry, rootName))
-      }
-    }
+    if (current !== null && this.#options.reportsFiles)
+      this.#options.onEntries(savedEntries(current, this.#published.splice(0)))
   }
 
   /** The sender knows that all is done: nothing needs to be kept for coming back. */
@@ -438,6 +456,7 @@ export class DirectReception implements Reception {
 
   /** Lets go of everything; what is safe stays for the next process. */
   async close(): Promise<void> {
+    await this.#accepting?.catch(() => undefined)
     await this.#finishing?.catch(() => undefined)
     const current = this.#current
     if (current !== null && this.#finished === null) {
@@ -448,22 +467,6 @@ export class DirectReception implements Reception {
     this.#lock?.release()
     this.#lock = null
   }
-}
-
-/** Stands in for the arrival of a transfer that is over. */
-const NOTHING_COMES: IncomingFiles = {
-  complete: Promise.resolve(),
-  begin: () => undefined,
-  tell: () => undefined,
-  chunk: () => undefined,
-  digest: () => undefined,
-  end: () => undefined,
-  fail: () => undefined,
-}
-
-/** How a transfer ended, as its row remembers. */
-function doneBefore(options: Readonly<Record<string, unknown>>): Done | null {
-  return (options['done'] as Done | undefined) ?? null
 }
 
 /** For `status`: the first root, or how many there are. */

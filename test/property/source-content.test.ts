@@ -46,7 +46,7 @@ test('reads end to end are the files in order', { timeout: 60_000 }, async () =>
             // The plan wants a file and a folder of one name: the first wins.
           }
         }
-        const walked = walkSources([root])
+        const walked = await walkSources([root])
         const { manifest, sources } = walked
         expect([walked.failed, walked.warnings]).toEqual([[], []])
         const decoder = new ManifestDecoder()

@@ -50,7 +50,7 @@ describe('reading', () => {
       't/d': 'last',
       't/link': { link: 'd' },
     })
-    const walked = walkSources([join(home, 't')])
+    const walked = await walkSources([join(home, 't')])
     const before = openDescriptors()
     const reader = readerOf(walked)
     const { bytes, last } = await readAll(reader, walked)
@@ -60,16 +60,16 @@ describe('reading', () => {
     expect(openDescriptors()).toBe(before)
   })
 
-  test('small files come at once, without a promise', () => {
+  test('small files come at once, without a promise', async () => {
     const home = plant(temporaryFolder(), { 't/a': 'one', 't/b': noise(MIB - 3) })
-    const walked = walkSources([join(home, 't')])
+    const walked = await walkSources([join(home, 't')])
     const into = Buffer.alloc(MIB)
     expect(readerOf(walked).read(0, MIB, into)).toEqual({ bytes: MIB, failed: null })
     expect(into.subarray(0, 3).toString()).toBe('one')
   })
 
-  test('nothing, and what is not in the content', () => {
-    const walked = walkSources([join(plant(temporaryFolder(), { f: 'abc' }), 'f')])
+  test('nothing, and what is not in the content', async () => {
+    const walked = await walkSources([join(plant(temporaryFolder(), { f: 'abc' }), 'f')])
     const reader = readerOf(walked)
     expect(reader.read(3, 3, new Uint8Array())).toEqual({ bytes: 0, failed: null })
     expect(reader.read(1, 3, new Uint8Array(2))).toEqual({ bytes: 2, failed: null })
@@ -79,7 +79,7 @@ describe('reading', () => {
 
   test('many reads of one large file at once, in any order', async () => {
     const large = noise(5 * MIB)
-    const walked = walkSources([join(plant(temporaryFolder(), { f: large }), 'f')])
+    const walked = await walkSources([join(plant(temporaryFolder(), { f: large }), 'f')])
     const before = openDescriptors()
     const reader = readerOf(walked)
     const parts = [4, 0, 2, 3, 1]
@@ -95,7 +95,7 @@ describe('reading', () => {
 
   test('few large files stay open, however many are begun', async () => {
     const files = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`t/${at}`, noise(MIB + 1)]))
-    const walked = walkSources([join(plant(temporaryFolder(), files), 't')])
+    const walked = await walkSources([join(plant(temporaryFolder(), files), 't')])
     const before = openDescriptors()
     const reader = readerOf(walked)
     for (let entry = 1; entry <= 20; entry++) {
@@ -115,7 +115,7 @@ describe('reading', () => {
     fs.ftruncateSync(fd, 6 * 1024 * MIB)
     fs.writeSync(fd, Buffer.from('far away'), 0, 8, 5 * 1024 * MIB)
     fs.closeSync(fd)
-    const walked = walkSources([path])
+    const walked = await walkSources([path])
     const into = Buffer.alloc(10, 'x')
     const reader = readerOf(walked)
     expect(await reader.read(5 * 1024 * MIB - 1, 5 * 1024 * MIB + 9, into)).toEqual({ bytes: 10, failed: null })
@@ -127,7 +127,7 @@ describe('reading', () => {
 
   test('roots in several places, by turns', async () => {
     const home = plant(temporaryFolder(), { 'x/a/f': 'AA', 'y/b/g/h': 'BB', c: 'CC', link: { link: 'y/b' } })
-    const walked = walkSources([join(home, 'x/a'), join(home, 'link'), join(home, 'c')])
+    const walked = await walkSources([join(home, 'x/a'), join(home, 'link'), join(home, 'c')])
     const reader = readerOf(walked)
     const offsets = [0, 2, 4].map((start) => start)
     let text = ''
@@ -195,7 +195,7 @@ describe('a source that changes (F-08)', () => {
   for (const [size, bytes] of Object.entries(sizes)) {
     test.each(Object.keys(MISHAPS))(`a ${size} file %s after the walk: the reading stops before it`, async (mishap) => {
       const home = plant(temporaryFolder(), { 't/a': 'before', 't/b': noise(bytes), 't/c': 'behind' })
-      const walked = walkSources([join(home, 't')])
+      const walked = await walkSources([join(home, 't')])
       const { act, code } = MISHAPS[mishap]!
       act(join(home, 't/b'))
       const before = openDescriptors()
@@ -217,7 +217,7 @@ describe('a source that changes (F-08)', () => {
 
   test.each(['truncated', 'grown', 'rewritten in place'])('a large file %s between two parts', async (mishap) => {
     const path = join(plant(temporaryFolder(), { f: noise(3 * MIB) }), 'f')
-    const reader = readerOf(walkSources([path]))
+    const reader = readerOf(await walkSources([path]))
     const into = Buffer.alloc(MIB)
     expect(await reader.read(0, MIB, into)).toEqual({ bytes: MIB, failed: null })
     MISHAPS[mishap]!.act(path)
@@ -232,7 +232,7 @@ describe('a source that changes (F-08)', () => {
 
   test('a large file that is unlinked while it is open has changed', async () => {
     const path = join(plant(temporaryFolder(), { f: noise(3 * MIB) }), 'f')
-    const reader = readerOf(walkSources([path]))
+    const reader = readerOf(await walkSources([path]))
     const into = Buffer.alloc(MIB)
     await reader.read(0, MIB, into)
     changeVisiblyGone(path)
@@ -242,7 +242,7 @@ describe('a source that changes (F-08)', () => {
 
   test('a folder swapped for a link that leads to the very same files outside is not followed', async () => {
     const home = plant(temporaryFolder(), { 't/sub/deep/f': 'inside', g: '' })
-    const walked = walkSources([join(home, 't')])
+    const walked = await walkSources([join(home, 't')])
     fs.renameSync(join(home, 't/sub'), join(home, 'outside'))
     fs.symlinkSync(join(home, 'outside'), join(home, 't/sub'))
     const reader = readerOf(walked)
@@ -256,7 +256,7 @@ describe('a source that changes (F-08)', () => {
 
   test('a tree that is gone has vanished', async () => {
     const home = plant(temporaryFolder(), { 'in/t/f': 'abc' })
-    const walked = walkSources([join(home, 'in/t')])
+    const walked = await walkSources([join(home, 'in/t')])
     fs.rmSync(join(home, 'in'), { recursive: true })
     expect(await readerOf(walked).read(0, 3, Buffer.alloc(3))).toMatchObject({ failed: { code: 'source_vanished' } })
   })
@@ -271,7 +271,7 @@ describe('a source that changes (F-08)', () => {
     ['fstatSync', '', 'EIO', 'source_unreadable'],
   ] as const)('%s failing with %s%s is %s', async (call, ending, errno, code) => {
     const home = plant(temporaryFolder(), { 't/b': 'text' })
-    const walked = walkSources([join(home, 't')])
+    const walked = await walkSources([join(home, 't')])
     // fstat of the folders above is not what is tested: only file descriptors that were read fail.
     const failing = failingFileSystem(call, ending, errno)
     const faked: FileSystem =
@@ -287,7 +287,7 @@ describe('a source that changes (F-08)', () => {
 
   test('a large file whose disk fails is unreadable, and nothing stays open', async () => {
     const home = plant(temporaryFolder(), { 't/b': noise(2 * MIB) })
-    const walked = walkSources([join(home, 't')])
+    const walked = await walkSources([join(home, 't')])
     const failing = {
       ...nodeFileSystem,
       read: (...args: unknown[]) => {
@@ -309,7 +309,7 @@ describe('a source that changes (F-08)', () => {
   test('reads that the system cuts short go on until all is there', async () => {
     const large = noise(MIB + 9)
     const home = plant(temporaryFolder(), { 't/a': 'a small file', 't/b': large })
-    const walked = walkSources([join(home, 't')])
+    const walked = await walkSources([join(home, 't')])
     const slow = {
       ...nodeFileSystem,
       readSync: ((fd: number, into: Buffer, at: number, bytes: number, position: number) =>

@@ -14,9 +14,9 @@ import { encodeManifestPages, ManifestDecoder } from '../../../src/protocol/mani
 import { KIND_FILE, KIND_FOLDER, KIND_LINK } from '../../../src/protocol/manifest.ts'
 import { entryAt, failingFileSystem, pathsOf, plant, temporaryFolder } from './source-tree.ts'
 
-function refusal(paths: string[], options?: WalkOptions): SealiftError {
+async function refusal(paths: string[], options?: WalkOptions): Promise<SealiftError> {
   try {
-    walkSources(paths, options)
+    await walkSources(paths, options)
   } catch (error) {
     if (error instanceof SealiftError) return error
     throw error
@@ -25,7 +25,7 @@ function refusal(paths: string[], options?: WalkOptions): SealiftError {
 }
 
 describe('what is found', () => {
-  test('kinds, sizes, modes, times and source paths', () => {
+  test('kinds, sizes, modes, times and source paths', async () => {
     const home = plant(temporaryFolder(), {
       'tree/sub/b.txt': 'hello',
       'tree/empty': '',
@@ -33,7 +33,7 @@ describe('what is found', () => {
     })
     fs.chmodSync(join(home, 'tree/sub/b.txt'), 0o4751)
     fs.utimesSync(join(home, 'tree/sub/b.txt'), 1_600_000_000.5, 1_600_000_000.5)
-    const result = walkSources([join(home, 'tree')], { priority: 7 })
+    const result = await walkSources([join(home, 'tree')], { priority: 7 })
     const { manifest, sources } = result
     expect(pathsOf(result)).toEqual(['tree', 'tree/empty', 'tree/link', 'tree/sub', 'tree/sub/b.txt'])
     expect([0, 1, 2, 3, 4].map((index) => manifest.kind(index))).toEqual([
@@ -64,9 +64,9 @@ describe('what is found', () => {
     ['ASCII', ['A', 'a b', 'a-b', 'a.b', 'a/x', 'Z']],
     ['UTF-16 orders otherwise', ['A', 'a/x', 'é', '\u{ff5e}', '\u{1f389}']],
     ['with the sign for what is no text', ['A', 'a/x', '\ufffd', '\u{ff5e}', '\u{1f389}']],
-  ])('order is by the bytes of names, depth first: %s', (_title, names) => {
+  ])('order is by the bytes of names, depth first: %s', async (_title, names) => {
     const home = plant(temporaryFolder(), Object.fromEntries(names.map((name) => [`t/${name}`, ''])))
-    const result = walkSources([join(home, 't')])
+    const result = await walkSources([join(home, 't')])
     const siblings = pathsOf(result).filter((path) => path.split('/').length === 2)
     expect(siblings.length).toBe(names.length)
     expect(siblings).toEqual([...siblings].sort((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y))))
@@ -77,50 +77,50 @@ describe('what is found', () => {
     expect(decoder.manifest.count).toBe(result.manifest.count)
   })
 
-  test('several roots come in the order of their names, wherever they lie', () => {
+  test('several roots come in the order of their names, wherever they lie', async () => {
     const home = plant(temporaryFolder(), { 'x/b': '1', 'y/a/in': '2', c: '3' })
-    const result = walkSources([join(home, 'c'), join(home, 'x/b'), join(home, 'y/a')])
+    const result = await walkSources([join(home, 'c'), join(home, 'x/b'), join(home, 'y/a')])
     expect(pathsOf(result)).toEqual(['a', 'a/in', 'b', 'c'])
     expect(result.sources.sourcePath(entryAt(result, 'a/in'))).toBe(join(home, 'y/a/in'))
     expect(result.sources.sourcePath(entryAt(result, 'b'))).toBe(join(home, 'x/b'))
   })
 
-  test('a link as a root is followed and keeps its own name, with a slash behind it it has the other', () => {
+  test('a link as a root is followed and keeps its own name, with a slash behind it it has the other', async () => {
     const home = plant(temporaryFolder(), { 'real/f': '1', link: { link: 'real' } })
-    const byLink = walkSources([join(home, 'link')])
+    const byLink = await walkSources([join(home, 'link')])
     expect(pathsOf(byLink)).toEqual(['link', 'link/f'])
     expect(byLink.sources.sourcePath(1)).toBe(join(home, 'real/f'))
     for (const end of ['/', '/.', '/../real', '//'])
-      expect(pathsOf(walkSources([join(home, 'link') + end]))[0]).toBe('real')
-    expect(pathsOf(walkSources([`${home}/real/..`]))[0]).toBe(basename(home))
+      expect(pathsOf(await walkSources([join(home, 'link') + end]))[0]).toBe('real')
+    expect(pathsOf(await walkSources([`${home}/real/..`]))[0]).toBe(basename(home))
   })
 
-  test('hard links are two files', () => {
+  test('hard links are two files', async () => {
     const home = plant(temporaryFolder(), { 't/a': 'xyz' })
     fs.linkSync(join(home, 't/a'), join(home, 't/b'))
-    expect(walkSources([join(home, 't')]).manifest.totalBytes).toBe(6)
+    expect((await walkSources([join(home, 't')])).manifest.totalBytes).toBe(6)
   })
 
-  test('a tree as deep as paths may be is listed without recursion', () => {
+  test('a tree as deep as paths may be is listed without recursion', async () => {
     const home = temporaryFolder()
     const depth = Math.floor((4090 - home.length) / 4)
     // fs.mkdirSync and fs.rmSync take seconds for this.
     execFileSync('mkdir', ['-p', `${home}${'/ddd'.repeat(depth)}`])
-    const result = walkSources([join(home, 'ddd')])
+    const result = await walkSources([join(home, 'ddd')])
     expect(result.manifest.count).toBe(depth)
     expect(result.sources.sourcePath(depth - 1)).toBe(`${home}${'/ddd'.repeat(depth)}`)
     expect(result.failed).toEqual([])
     execFileSync('rm', ['-rf', join(home, 'ddd')])
   })
 
-  test('a path over the limit fails, what is beside it goes on', () => {
+  test('a path over the limit fails, what is beside it goes on', async () => {
     const home = temporaryFolder()
     const names = Array.from({ length: 20 }, () => 'n'.repeat(196))
     fs.mkdirSync(join(home, 'd', ...names), { recursive: true })
     fs.writeFileSync(join(home, 'd/z'), '')
     const long = 'l'.repeat(250)
     fs.symlinkSync('d', join(home, long))
-    const result = walkSources([join(home, long)])
+    const result = await walkSources([join(home, long)])
     expect(result.failed.map(({ code }) => code)).toEqual(['name_unusable'])
     expect(pathsOf(result).at(-1)).toBe(`${long}/z`)
   })
@@ -132,7 +132,7 @@ describe('what cannot be sent', () => {
     execFileSync('mkfifo', [join(home, 't/pipe')])
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(join(home, 't/socket'), resolve))
-    const result = walkSources([join(home, 't')])
+    const result = await walkSources([join(home, 't')])
     server.close()
     expect(pathsOf(result)).toEqual(['t', 't/file'])
     expect(result.warnings).toEqual([
@@ -140,11 +140,11 @@ describe('what cannot be sent', () => {
       { path: 't/socket', message: 'a socket cannot be sent' },
     ])
     expect(result.failed).toEqual([])
-    expect(refusal([join(home, 't/pipe')]).code).toBe('usage')
-    expect(refusal(['/dev/null']).code).toBe('usage')
+    expect((await refusal([join(home, 't/pipe')])).code).toBe('usage')
+    expect((await refusal(['/dev/null'])).code).toBe('usage')
   })
 
-  test('links that stay inside are kept, others skipped and named', () => {
+  test('links that stay inside are kept, others skipped and named', async () => {
     const links = {
       'in/up': '../f',
       'in/out': '../../f',
@@ -158,21 +158,21 @@ describe('what cannot be sent', () => {
       ...Object.fromEntries(Object.entries(links).map(([name, link]) => [`t/${name}`, { link }])),
     })
     fs.symlinkSync(Buffer.from([0x66, 0xff]), join(home, 't/raw'))
-    const result = walkSources([join(home, 't')])
+    const result = await walkSources([join(home, 't')])
     expect(pathsOf(result)).toEqual(['t', 't/f', 't/in', 't/in/up', 't/self'])
     expect(result.warnings.map(({ path }) => path)).toEqual(['t/abs', 't/in/out', 't/in/trick', 't/out', 't/raw'])
-    const without = walkSources([join(home, 't')], { keepLinks: false })
+    const without = await walkSources([join(home, 't')], { keepLinks: false })
     expect(pathsOf(without)).toEqual(['t', 't/f', 't/in'])
     expect(without.warnings).toEqual([])
     expect(without.excluded).toEqual([{ path: 't', files: 7, bytes: 0, reason: 'links', pattern: '' }])
   })
 
-  test('names that are no UTF-8 fail, shown with escapes', (context) => {
+  test('names that are no UTF-8 fail, shown with escapes', async (context) => {
     if (process.platform !== 'linux') context.skip('only Linux has such names')
     const home = plant(temporaryFolder(), { 't/good': '1', 't/ß': '2', 't/\ufffd': '3' })
     fs.writeFileSync(Buffer.concat([Buffer.from(`${home}/t/bad`), Buffer.from([0xff, 0xc3])]), 'x')
     fs.mkdirSync(Buffer.concat([Buffer.from(`${home}/t/`), Buffer.from([0xed, 0xa0, 0x80])]))
-    const result = walkSources([join(home, 't')])
+    const result = await walkSources([join(home, 't')])
     expect(pathsOf(result)).toEqual(['t', 't/good', 't/ß', 't/\ufffd'])
     expect(result.failed.map(({ path, code }) => [path, code])).toEqual([
       ['t/\\xed\\xa0\\x80', 'name_unusable'],
@@ -188,35 +188,35 @@ describe('what cannot be sent', () => {
     ['readdirSync', '/sub', 'ENOTDIR', 'source_changed'],
     ['readdirSync', '/sub', 'EIO', 'source_unreadable'],
     ['readlinkSync', '/sub/link', 'EINVAL', 'source_changed'],
-  ] as const)('%s of %s failing with %s fails that entry as %s', (call, ending, errno, code) => {
+  ] as const)('%s of %s failing with %s fails that entry as %s', async (call, ending, errno, code) => {
     const home = plant(temporaryFolder(), { 't/a': '1', 't/sub/f': '2', 't/sub/link': { link: 'f' }, 't/z': '3' })
-    const result = walkSources([join(home, 't')], { fs: failingFileSystem(call, ending, errno) })
+    const result = await walkSources([join(home, 't')], { fs: failingFileSystem(call, ending, errno) })
     expect(result.failed.map((failed) => [failed.path, failed.code])).toEqual([[`t${ending}`, code]])
     expect(pathsOf(result)).toContain('t/z')
     expect(pathsOf(result)).not.toContain(`t${ending}`)
   })
 
-  test('a folder without permissions fails', (context) => {
+  test('a folder without permissions fails', async (context) => {
     if (process.getuid?.() === 0) context.skip('root may read all; the faked cases stand in')
     const home = plant(temporaryFolder(), { 't/a': '1', 't/sub/f': '2' })
     fs.chmodSync(join(home, 't/sub'), 0)
-    const result = walkSources([join(home, 't')])
+    const result = await walkSources([join(home, 't')])
     fs.chmodSync(join(home, 't/sub'), 0o700)
     expect(result.failed.map(({ code }) => code)).toEqual(['source_unreadable'])
     expect(pathsOf(result)).toEqual(['t', 't/a'])
   })
 
-  test('an error that is none of the system is not swallowed', () => {
+  test('an error that is none of the system is not swallowed', async () => {
     const home = plant(temporaryFolder(), { 't/a': '1' })
     const broken = { ...nodeFileSystem, readlinkSync: () => 1, lstatSync: () => undefined } as never
-    expect(() => walkSources([join(home, 't')], { fs: broken })).toThrow(TypeError)
+    await expect(walkSources([join(home, 't')], { fs: broken })).rejects.toThrow(TypeError)
   })
 })
 
 describe('paths are checked first', () => {
-  test('no path, and paths that are not there', () => {
+  test('no path, and paths that are not there', async () => {
     const home = plant(temporaryFolder(), { f: '', dangling: { link: 'nowhere' }, loop: { link: 'loop' } })
-    expect(refusal([]).code).toBe('nothing_to_send')
+    expect((await refusal([])).code).toBe('nothing_to_send')
     for (const path of [
       join(home, 'none'),
       join(home, 'f/below'),
@@ -225,41 +225,43 @@ describe('paths are checked first', () => {
       'a\0b',
       `${home}/${'x'.repeat(300)}`,
     ]) {
-      expect(refusal([join(home, 'f'), path]).code).toBe('path_missing')
+      expect((await refusal([join(home, 'f'), path])).code).toBe('path_missing')
     }
-    expect(refusal([join(home, 'none')]).message).toContain('none')
-    expect(refusal([join(home, 'loop')]).code).toBe('path_unreadable')
-    expect(refusal(['/']).code).toBe('usage')
+    expect((await refusal([join(home, 'none')])).message).toContain('none')
+    expect((await refusal([join(home, 'loop')])).code).toBe('path_unreadable')
+    expect((await refusal(['/'])).code).toBe('usage')
   })
 
-  test('nothing is listed before all paths are known to be good', () => {
+  test('nothing is listed before all paths are known to be good', async () => {
     const home = plant(temporaryFolder(), { 't/f': '' })
     const listed: unknown[] = []
     const watching = {
       ...nodeFileSystem,
       readdirSync: ((path: string) => void listed.push(path)) as unknown as typeof fs.readdirSync,
     }
-    expect(refusal([join(home, 't'), join(home, 'none')], { fs: watching }).code).toBe('path_missing')
+    expect((await refusal([join(home, 't'), join(home, 'none')], { fs: watching })).code).toBe('path_missing')
     expect(listed).toEqual([])
   })
 
-  test('unreadable ones', () => {
+  test('unreadable ones', async () => {
     const home = plant(temporaryFolder(), { 't/f': '' })
     for (const call of ['accessSync', 'realpathSync', 'readdirSync'] as const) {
-      expect(refusal([join(home, 't')], { fs: failingFileSystem(call, '/t', 'EACCES') }).code).toBe('path_unreadable')
+      expect((await refusal([join(home, 't')], { fs: failingFileSystem(call, '/t', 'EACCES') })).code).toBe(
+        'path_unreadable',
+      )
     }
   })
 
-  test('the same twice, one inside another, two of one name', () => {
+  test('the same twice, one inside another, two of one name', async () => {
     const home = plant(temporaryFolder(), { 'a/x/f': '', 'b/x': '', 'a-b/f': '', link: { link: 'a' } })
     const at = (...names: string[]): string[] => names.map((name) => join(home, name))
-    expect(refusal(at('a', 'a')).code).toBe('path_repeated')
-    expect(refusal([join(home, 'a'), `${home}/a/../a/`]).code).toBe('path_repeated')
-    expect(refusal(at('a', 'link')).code).toBe('path_repeated')
-    expect(refusal(at('a/x/f', 'a')).code).toBe('path_repeated')
-    expect(refusal(at('a/x', 'link')).code).toBe('path_repeated')
-    expect(refusal(at('a/x', 'b/x')).code).toBe('path_repeated')
-    expect(pathsOf(walkSources(at('a', 'a-b')))).toContain('a-b/f')
+    expect((await refusal(at('a', 'a'))).code).toBe('path_repeated')
+    expect((await refusal([join(home, 'a'), `${home}/a/../a/`])).code).toBe('path_repeated')
+    expect((await refusal(at('a', 'link'))).code).toBe('path_repeated')
+    expect((await refusal(at('a/x/f', 'a'))).code).toBe('path_repeated')
+    expect((await refusal(at('a/x', 'link'))).code).toBe('path_repeated')
+    expect((await refusal(at('a/x', 'b/x'))).code).toBe('path_repeated')
+    expect(pathsOf(await walkSources(at('a', 'a-b')))).toContain('a-b/f')
   })
 })
 
@@ -274,8 +276,8 @@ describe('what is left out', () => {
     'p/pyvenv.cfg.txt': '',
   }
 
-  test('environments and caches by default, said with what is in them; node_modules is sent', () => {
-    const result = walkSources([join(plant(temporaryFolder(), project), 'p')])
+  test('environments and caches by default, said with what is in them; node_modules is sent', async () => {
+    const result = await walkSources([join(plant(temporaryFolder(), project), 'p')])
     expect(pathsOf(result)).toEqual([
       'p',
       'p/node_modules',
@@ -294,24 +296,24 @@ describe('what is left out', () => {
 
   test('--all leaves nothing out but what patterns name', async () => {
     const path = join(plant(temporaryFolder(), project), 'p')
-    const all = walkSources([path], { all: true })
+    const all = await walkSources([path], { all: true })
     expect(all.excluded).toEqual([])
     expect(all.manifest.totalBytes).toBe(8 + 5 + 3 + 1 + 1 + 1)
     const excluder = await loadExcluder(['.tox'])
-    expect(walkSources([path], { all: true, excluder }).excluded.map((row) => row.path)).toEqual(['p/.tox'])
+    expect((await walkSources([path], { all: true, excluder })).excluded.map((row) => row.path)).toEqual(['p/.tox'])
   })
 
-  test('what is kept is sent whole, with the caches in it', () => {
+  test('what is kept is sent whole, with the caches in it', async () => {
     const path = join(plant(temporaryFolder(), project), 'p')
-    const result = walkSources([path], { keep: new Set(['p/.venv']) })
+    const result = await walkSources([path], { keep: new Set(['p/.venv']) })
     expect(pathsOf(result)).toContain('p/.venv/lib/__pycache__/m.pyc')
     expect(result.excluded.map((row) => row.path)).toEqual(['p/.tox', 'p/src/__pycache__'])
   })
 
-  test('a root that is an environment or a cache is sent', () => {
+  test('a root that is an environment or a cache is sent', async () => {
     const home = plant(temporaryFolder(), project)
-    expect(pathsOf(walkSources([join(home, 'p/.venv')]))).toContain('.venv/pyvenv.cfg')
-    expect(pathsOf(walkSources([join(home, 'p/.tox')]))).toEqual(['.tox', '.tox/x'])
+    expect(pathsOf(await walkSources([join(home, 'p/.venv')]))).toContain('.venv/pyvenv.cfg')
+    expect(pathsOf(await walkSources([join(home, 'p/.tox')]))).toEqual(['.tox', '.tox/x'])
   })
 
   async function left(patterns: string[], from: string[] = []): Promise<WalkResult> {
@@ -323,7 +325,7 @@ describe('what is left out', () => {
       't/src/gen/g': '1',
       't/A.LOG': '1',
     })
-    return walkSources([join(home, 't')], { excluder: await loadExcluder(patterns, from) })
+    return await walkSources([join(home, 't')], { excluder: await loadExcluder(patterns, from) })
   }
 
   test('patterns are those of a .gitignore in the root', async () => {
@@ -351,11 +353,11 @@ describe('what is left out', () => {
   test('roots are named by patterns too, and nothing left is an error', async () => {
     const home = plant(temporaryFolder(), { 'a.log': '1', 'b.txt': '1' })
     const excluder = await loadExcluder(['*.log'])
-    const result = walkSources([join(home, 'a.log'), join(home, 'b.txt')], { excluder })
+    const result = await walkSources([join(home, 'a.log'), join(home, 'b.txt')], { excluder })
     expect(pathsOf(result)).toEqual(['b.txt'])
     expect(result.excluded.map((row) => row.path)).toEqual(['a.log'])
     expect(result.sources.sourcePath(0)).toBe(join(home, 'b.txt'))
-    expect(refusal([join(home, 'a.log')], { excluder }).code).toBe('nothing_to_send')
+    expect((await refusal([join(home, 'a.log')], { excluder })).code).toBe('nothing_to_send')
   })
 
   test('the excluder answers the same however often it is asked', async () => {
