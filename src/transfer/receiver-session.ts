@@ -5,10 +5,9 @@
  * {@link Reception} it is given. One of these lives as long as its session.
  */
 
-import { decodeChunk } from '../codecs/codec-table.ts'
 import { ENTRY_FAILED } from '../ledger/entry-state.ts'
 import { type ErrorCode, errorCodeFromWire, isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
+import { CONSENT_TIMEOUT_MS, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { ManifestDecoder } from '../protocol/manifest-pages.ts'
 import {
@@ -25,6 +24,7 @@ import { releasePacked } from './buffers.ts'
 import type { Incoming, Teller } from './incoming.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
+import { Unpacking } from './unpacking.ts'
 import { lullOfPipe, type Waiting } from './waiting.ts'
 
 /** What takes the chunks of an accepted transfer. */
@@ -102,6 +102,9 @@ export class ReceiverSession {
   /** Whether the sender has said the size of content of unknown length in this session. */
   #saidEnd = false
   #decides = false
+  readonly #unpacking = new Unpacking((error) => this.#session.fail(error))
+  /** This side ends it: what has come is not waited for. */
+  readonly #stopped = Promise.withResolvers<undefined>()
 
   constructor(options: ReceiverSessionOptions) {
     this.#session = options.session
@@ -118,6 +121,9 @@ export class ReceiverSession {
     const end = await this.#session.end
     this.#accepted?.incoming.tell(null)
     this.#over.abort(end.error ?? new SealiftError('peer_stopped', 'the sender ended the session'))
+    // What came whole before it broke is kept (PROTOCOL 2.5).
+    await Promise.race([this.#unpacking.idle, this.#stopped.promise])
+    this.#unpacking.stop()
     if (this.#outcome !== null) return this.#outcome
     if (end.error !== null) return { kind: 'broken', error: end.error }
     if (this.#saidDone && end.code === 0) return { kind: 'done' }
@@ -138,6 +144,7 @@ export class ReceiverSession {
   /** Ends the session for a reason of this side; the sender is told. */
   async stop(error: SealiftError): Promise<void> {
     this.#outcome ??= { kind: 'ended', error }
+    this.#stopped.resolve(undefined)
     await this.#session.close(error.wireCode)
   }
 
@@ -146,16 +153,15 @@ export class ReceiverSession {
       case 'chunk':
         return this.#chunk(message, release)
       case 'digests':
-        for (const { entry, sha256 } of message.digests) this.#accepted?.incoming.digest(entry, sha256)
-        return undefined
+        return this.#unpacking.step(() => {
+          for (const { entry, sha256 } of message.digests) this.#accepted?.incoming.digest(entry, sha256)
+        })
       case 'entryEnd':
-        this.#ended(message.sizeBytes)
-        return undefined
+        return this.#unpacking.step(() => this.#ended(message.sizeBytes))
       case 'entryFailed': {
         const said = errorCodeFromWire(message.code)
         const code = said !== null && isTellable(said) ? said : 'source_unreadable'
-        this.#accepted?.incoming.fail(message.entry, code, senderFailure(code))
-        return undefined
+        return this.#unpacking.step(() => this.#accepted?.incoming.fail(message.entry, code, senderFailure(code)))
       }
       case 'offer':
         return this.#offered(message.offer)
@@ -284,9 +290,9 @@ export class ReceiverSession {
     const { codec, offset, rawBytes, packed } = message
     if (codec === 0) {
       if (packed.length !== rawBytes) throw new SealiftError('protocol_violation', 'a chunk is not as long as it says')
-      return accepted.incoming.chunk(offset, packed, release)
+      return this.#unpacking.chunk(message, (raw) => accepted.incoming.chunk(offset, raw, release))
     }
-    return decodeChunk(codec, packed, Math.min(rawBytes, MAX_CHUNK_BYTES)).then((raw) => {
+    return this.#unpacking.chunk(message, (raw) => {
       release()
       return accepted.incoming.chunk(offset, raw, () => releasePacked(raw))
     })
@@ -307,6 +313,7 @@ export class ReceiverSession {
   #fault(error: SealiftError): void {
     if (this.#session.isOver) return
     this.#outcome ??= { kind: 'ended', error }
+    this.#stopped.resolve(undefined)
     this.#session.fail(error)
   }
 
