@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { parsePort } from '../config/address.ts'
 import { parseSize } from '../config/sizes.ts'
+import type { SendOptions } from '../library/options.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { OutputOptions } from './output.ts'
 
@@ -10,8 +11,32 @@ import type { OutputOptions } from './output.ts'
 export interface SharedOptions extends OutputOptions {
   readonly yes?: boolean
   readonly bwlimit?: string | undefined
+}
+
+/** Where a sender listens, for how long and whom it lets in, as commander gives it. */
+export interface PlaceOptions {
+  readonly pod?: boolean
+  readonly lan?: boolean
+  readonly listen?: string
+  readonly allowUser?: string[]
+  readonly allowTag?: string[]
   readonly port?: string | undefined
   readonly wait?: string | undefined
+}
+
+/** @throws SealiftError `usage`, `settings_invalid` */
+export function readPlace(
+  given: PlaceOptions,
+): Pick<SendOptions, 'pod' | 'lan' | 'listen' | 'allowUsers' | 'allowTags' | 'port' | 'waitMs'> {
+  return {
+    pod: given.pod,
+    lan: given.lan,
+    listen: given.listen,
+    allowUsers: given.allowUser,
+    allowTags: given.allowTag,
+    port: readPort(given.port),
+    waitMs: readWait(given.wait),
+  }
 }
 
 /** @throws SealiftError `settings_invalid` */
@@ -31,7 +56,7 @@ export function readPort(text: string | undefined): number | undefined {
 }
 
 /** Seconds, as milliseconds. @throws SealiftError `settings_invalid` */
-export function readWait(text: string | undefined): number | undefined {
+function readWait(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
   if (!(seconds > 0 && seconds <= 7 * 24 * 3600)) {

@@ -99,7 +99,7 @@ export class TransferView {
         this.#warn(event)
         break
       case 'text':
-        // It goes to the other stream, a turn later: nothing may be drawn in its place meanwhile.
+        // It goes to the other stream, and perhaps through a pipe: nothing may be drawn where it will stand.
         this.#line?.close()
         this.#line = null
         output.text(event.text)

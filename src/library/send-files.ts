@@ -2,14 +2,14 @@
  * Sending to one receiver: what is sent and as which transfer, from the paths to the run that waits for its receiver.
  */
 
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { SourceReader } from '../files/source-reader.ts'
 import type { WalkResult } from '../files/walk.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
-import { encodeManifestPages } from '../protocol/manifest-pages.ts'
 import { systemClock } from '../transfer/clock.ts'
+import { manifestDigest } from '../transfer/manifest-digest.ts'
 import type { ListenPlace } from './listen-address.ts'
 import { settleSending } from './open-questions.ts'
 import type { SendOptions } from './options.ts'
@@ -80,9 +80,7 @@ class DirectSend {
 
   async #send(walk: WalkResult, place: ListenPlace, ledger: Ledger): Promise<TransferResult> {
     const { manifest } = walk
-    const digest = createHash('sha256')
-    for (const page of encodeManifestPages(manifest)) digest.update(page)
-    const checksum = digest.digest('hex')
+    const checksum = manifestDigest(manifest)
     const { id, key, replaces } = await this.#takeUp(manifest, walk, checksum, ledger)
     const lock = await ledger.lock(id, 'sender')
     const run = new SenderRun(this.#options, this.#emit, {

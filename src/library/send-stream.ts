@@ -3,7 +3,7 @@
  * with this process, since nobody could read them again.
  */
 
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { checkCompression } from '../codecs/codec-table.ts'
 import type { ContentReader } from '../files/content-reader.ts'
 import { MemoryReader } from '../files/memory-reader.ts'
@@ -12,8 +12,8 @@ import { encodeUtf8 } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { MAX_TEXT_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, Manifest } from '../protocol/manifest.ts'
-import { encodeManifestPages } from '../protocol/manifest-pages.ts'
 import { nameFault } from '../protocol/names.ts'
+import { manifestDigest } from '../transfer/manifest-digest.ts'
 import { findListenPlace } from './listen-address.ts'
 import type { StreamSendOptions } from './options.ts'
 import { SenderRun } from './sender-run.ts'
@@ -131,9 +131,7 @@ async function sendOne(
     priority: options.priority ?? 5,
     target: '',
   })
-  const digest = createHash('sha256')
-  for (const page of encodeManifestPages(manifest)) digest.update(page)
-  const checksum = digest.digest('hex')
+  const checksum = manifestDigest(manifest)
   const ledger = await openUserLedger(options.ledgerPath)
   try {
     const id = randomUUID()

@@ -22,6 +22,7 @@ import {
 import { encodeRangePages, type RangeSet } from '../protocol/ranges.ts'
 import { releasePacked } from './buffers.ts'
 import type { Incoming, Teller } from './incoming.ts'
+import { ManifestDigest } from './manifest-digest.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
 import { Unpacking } from './unpacking.ts'
@@ -58,8 +59,6 @@ export interface Reception {
    * @throws SealiftError to refuse; `declined`, `unanswered`, `conflict` and the like are told as REJECT
    */
   accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer>
-  /** SHA-256 over the manifest's pages, 32 bytes in hex. */
-  digest(): { update(page: Uint8Array): void; hex(): string }
 }
 
 export interface ReceiverSessionOptions {
@@ -93,7 +92,7 @@ export class ReceiverSession {
   readonly #reception: Reception
   readonly #probe: StageProbe
   readonly #over = new AbortController()
-  readonly #manifestDigest: ReturnType<Reception['digest']>
+  readonly #manifestDigest = new ManifestDigest()
   #decoder: ManifestDecoder | null = null
   #offer: Offer | null = null
   #accepted: AcceptedTransfer | null = null
@@ -110,7 +109,6 @@ export class ReceiverSession {
     this.#session = options.session
     this.#reception = options.reception
     this.#probe = options.probe
-    this.#manifestDigest = options.reception.digest()
   }
 
   /** Runs the session to its end; never rejects. */

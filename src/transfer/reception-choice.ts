@@ -51,10 +51,6 @@ export class ReceptionChoice implements LastingReception {
     await this.#chosen.offered(offer)
   }
 
-  digest(): { update(page: Uint8Array): void; hex(): string } {
-    return this.#chosen.digest()
-  }
-
   accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
     return this.#chosen.accept(offer, manifest, signal)
   }

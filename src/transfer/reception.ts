@@ -5,7 +5,6 @@
  * same transfer. Knows no sockets and no tokens.
  */
 
-import { createHash } from 'node:crypto'
 import { failedEntries, type ReceivePlan, replacedEntries, skippedEntries } from '../files/conflicts.ts'
 import { checkRoomLeft } from '../files/free-space.ts'
 import { setAsideStaging } from '../files/staging.ts'
@@ -148,11 +147,6 @@ export class DirectReception implements LastingReception {
     }
     // The lock comes before anything is read, so that two processes never work on one staging folder.
     this.#lock ??= await this.#options.ledger.lock(offer.transferId, 'receiver')
-  }
-
-  digest(): { update(page: Uint8Array): void; hex(): string } {
-    const hash = createHash('sha256')
-    return { update: (page) => void hash.update(page), hex: () => hash.digest('hex') }
   }
 
   async accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {

@@ -5,7 +5,6 @@
  * Decides on the offer and keeps the transfer over its sessions. Knows no sockets, folders or ledger.
  */
 
-import { createHash } from 'node:crypto'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED } from '../ledger/entry-state.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES, MAX_TEXT_BYTES } from '../protocol/limits.ts'
@@ -84,11 +83,6 @@ export class StreamReception implements LastingReception {
     } catch (error) {
       return Promise.reject(error)
     }
-  }
-
-  digest(): { update(page: Uint8Array): void; hex(): string } {
-    const hash = createHash('sha256')
-    return { update: (page) => void hash.update(page), hex: () => hash.digest('hex') }
   }
 
   async accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {

@@ -3,19 +3,14 @@
 import { resumeTransfer } from '../../library/resume-transfer.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output } from '../output.ts'
-import { readPort, readRate, readWait, type SharedOptions } from '../settings.ts'
+import { type PlaceOptions, readPlace, readRate, type SharedOptions } from '../settings.ts'
 import { TransferView } from '../transfer-view.ts'
 import { sayReceived, showOffer, tokenOfEnvironment } from './receive.ts'
 import { saySent } from './send.ts'
 
-export interface ResumeCommandOptions extends SharedOptions {
+export interface ResumeCommandOptions extends SharedOptions, PlaceOptions {
   readonly transferId?: string
   readonly token?: string
-  readonly pod?: boolean
-  readonly lan?: boolean
-  readonly listen?: string
-  readonly allowUser?: string[]
-  readonly allowTag?: string[]
 }
 
 /** @throws SealiftError `transfer_unknown`, `already_done`, and what the transfer ends with */
@@ -31,13 +26,7 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
   const transfer = resumeTransfer(wanted, {
     signal,
     fileEvents: output.json,
-    pod: given.pod,
-    lan: given.lan,
-    listen: given.listen,
-    allowUsers: given.allowUser,
-    allowTags: given.allowTag,
-    port: readPort(given.port),
-    waitMs: readWait(given.wait),
+    ...readPlace(given),
     bytesPerSecond,
     token: given.token ?? tokenOfEnvironment(),
     accept: (offer) => {

@@ -9,16 +9,18 @@ import type { CompressSetting, ConflictPolicy } from '../../protocol/choices.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output, shown } from '../output.ts'
 import { askSender, askToListen } from '../send-questions.ts'
-import { readNumber, readPatternFiles, readPort, readRate, readWait, type SharedOptions } from '../settings.ts'
+import {
+  type PlaceOptions,
+  readNumber,
+  readPatternFiles,
+  readPlace,
+  readRate,
+  type SharedOptions,
+} from '../settings.ts'
 import { sendGivenText, sendInput, STDIN } from './send-input.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
 
-export interface SendCommandOptions extends SharedOptions {
-  readonly pod?: boolean
-  readonly lan?: boolean
-  readonly listen?: string
-  readonly allowUser?: string[]
-  readonly allowTag?: string[]
+export interface SendCommandOptions extends SharedOptions, PlaceOptions {
   readonly exclude?: string[]
   readonly excludeFrom?: string[]
   readonly all?: boolean
@@ -39,13 +41,7 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
   const options: SendOptions = {
     signal,
     fileEvents: output.json,
-    pod: given.pod,
-    lan: given.lan,
-    listen: given.listen,
-    allowUsers: given.allowUser,
-    allowTags: given.allowTag,
-    port: readPort(given.port),
-    waitMs: readWait(given.wait),
+    ...readPlace(given),
     exclude: given.exclude,
     excludeFrom: readPatternFiles(given.excludeFrom),
     all: given.all,
