@@ -110,7 +110,7 @@ function errorTable(): string {
 function otherLimits(): string {
   const isLimit = ({ name, comment }: Constant): boolean =>
     name.endsWith('_MS') || (comment !== '' && /^(MAX|MIN|FEW)_|_BYTES$/.test(name))
-  const folders = ['transfer', 'library', 'files', 'ledger', 'carriers', 'codecs', 'cli', 'guard']
+  const folders = ['transfer', 'library', 'identity', 'files', 'ledger', 'carriers', 'codecs', 'cli', 'guard']
   const parts = folders.map((folder) => {
     const files = globSync(`src/${folder}/**/*.ts`, { cwd: root }).map((file) => file.replaceAll('\\', '/'))
     const table = limitTable(files.sort(), isLimit)
@@ -236,6 +236,8 @@ const WORDS: Readonly<Record<string, string>> = {
   manifestLast: 'MANIFEST (last)',
   safeLast: 'SAFE (last)',
   offerKnown: 'OFFER (manifest known)',
+  admit: 'ADMIT (token, password)',
+  admitNothing: 'ADMIT (nothing)',
 }
 
 function wordOf(name: string): string {
@@ -245,7 +247,8 @@ function wordOf(name: string): string {
 function conversationDiagram(): string {
   const lines = moves().map(({ state, by, words, next }) => `    ${state} --> ${next}: ${by} ${words.join(', ')}`)
   const end = ['    note right of closed: from every state, once both sides have said CLOSE']
-  const all = ['    [*] --> greeting', ...lines, '    ending --> closed: both CLOSE', '    closed --> [*]', ...end]
+  const starts = ['    [*] --> greeting: purpose direct', '    [*] --> admitting: purpose server']
+  const all = [...starts, ...lines, '    ending --> closed: both CLOSE', '    closed --> [*]', ...end]
   return ['```mermaid', 'stateDiagram-v2', ...all, '```'].join('\n')
 }
 

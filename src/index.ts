@@ -4,6 +4,7 @@
  * Importing it does nothing by itself. What it throws is a {@link SealiftError}.
  */
 
+export { createIdentity, type Identity, type IdentityOptions } from './library/create-identity.ts'
 export {
   type CheckName,
   diagnose,

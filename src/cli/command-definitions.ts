@@ -217,6 +217,33 @@ Exit status: 0 no problem; else that of the transfers that would fail:
   addOutputOptions(command)
 }
 
+export function defineKeygen(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command('keygen')
+    .summary('make the key pair by which servers know you')
+    .description('Make the key pair by which servers know you, or by which a server is known.')
+    .optionsGroup('What to make:')
+    .option('-o, --output <folder>', 'where to put both keys (default: ~/.config/sealift)')
+    .option('--password [password]', 'seal the private key; alone it asks for the password (or SEALIFT_PASSWORD)')
+    .option('--password-file <file>', 'seal it by the first line of this file (default: not sealed)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sealift keygen --password
+  $ sealift keygen --output ./keys --password-file secret.txt
+
+Keys that are there are never replaced.
+Exit status: 0 done, 2 usage, 3 there is a key already, 7 disk,
+  130 stopped by Ctrl-C`,
+    )
+    .action(async (options: object) => {
+      const { keygen } = await import('./commands/keygen.ts')
+      await keygen(options, signal)
+    })
+  addOutputOptions(command)
+}
+
 export function defineCompletion(program: Command): void {
   program
     .command('completion')

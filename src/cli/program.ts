@@ -8,6 +8,7 @@ import { findCommand } from './command-names.ts'
 import {
   defineCompletion,
   defineDoctor,
+  defineKeygen,
   defineReceive,
   defineResume,
   defineSend,
@@ -55,6 +56,7 @@ sealift ADDRESS:TOKEN is short for sealift receive ADDRESS:TOKEN.`,
   defineStatus(program, signal)
   defineResume(program, signal)
   defineDoctor(program, signal)
+  defineKeygen(program, signal)
   defineCompletion(program)
   return program
 }

@@ -2,24 +2,40 @@
  * Which message may follow which (protocol.md, "Conversation"): a table, the same for both ends.
  *
  * The conversation has one state at any time. The table says, for each state and each speaker, what may be said and
- * which state that leads to. PING, PONG and CLOSE may be said by either side in every state but `closed`.
+ * which state that leads to. PING, PONG and CLOSE may be said by either side in every state but `closed`. A direct
+ * transfer begins with `greeting`; a server, which is the receiver, first lets its peer in.
  * Knows neither sockets nor files, and not which end it runs on.
  */
 
 import { SealiftError } from './errors.ts'
+import type { Purpose } from './handshake-messages.ts'
 import type { Message, MessageName } from './messages.ts'
 
 export type Role = 'sender' | 'receiver'
 
 export type ConversationState =
-  'greeting' | 'offering' | 'listing' | 'deciding' | 'surveying' | 'moving' | 'ending' | 'closed'
+  | 'admitting'
+  | 'proving'
+  | 'judging'
+  | 'greeting'
+  | 'offering'
+  | 'listing'
+  | 'deciding'
+  | 'surveying'
+  | 'moving'
+  | 'ending'
+  | 'closed'
 
-/** Messages, with the last page of a listing told apart, because it moves the conversation on. */
-export type Utterance = MessageName | 'manifestLast' | 'safeLast' | 'offerKnown'
+/** Messages, with the last page of a listing and the end of a question told apart, because they move the conversation on. */
+export type Utterance = MessageName | 'manifestLast' | 'safeLast' | 'offerKnown' | 'admitNothing'
 
 type Moves = Partial<Record<Utterance, ConversationState>>
 
 export const CONVERSATION: Readonly<Record<ConversationState, Readonly<Record<Role, Moves>>>> = {
+  admitting: { sender: {}, receiver: { admitNothing: 'greeting', admit: 'proving' } },
+  // The frames of one handshake, turn by turn; the two machines know how many there are.
+  proving: { sender: { auth: 'judging' }, receiver: { admitNothing: 'greeting' } },
+  judging: { sender: {}, receiver: { auth: 'proving' } },
   greeting: { sender: {}, receiver: { hello: 'offering' } },
   offering: { sender: { offer: 'listing', offerKnown: 'deciding' }, receiver: {} },
   listing: { sender: { manifest: 'listing', manifestLast: 'deciding' }, receiver: { reject: 'ending' } },
@@ -48,16 +64,27 @@ function utteranceOf(message: Message): Utterance {
   if (message.type === 'manifest' && message.last) return 'manifestLast'
   if (message.type === 'safe' && message.last) return 'safeLast'
   if (message.type === 'offer' && !message.offer.manifestFollows) return 'offerKnown'
+  if (message.type === 'admit' && message.admit.needs === 'nothing') return 'admitNothing'
   return message.type
 }
 
 /** Follows one conversation and refuses what may not be said. */
 export class Conversation {
-  #state: ConversationState = 'greeting'
+  #state: ConversationState
   readonly #closed: Record<Role, boolean> = { sender: false, receiver: false }
+
+  /** @param purpose a server lets its peer in first */
+  constructor(purpose: Purpose = 'direct') {
+    this.#state = purpose === 'server' ? 'admitting' : 'greeting'
+  }
 
   get state(): ConversationState {
     return this.#state
+  }
+
+  /** Whether the peer of a server has not been let in: it may say nothing of a transfer, and gets little memory. */
+  get isAdmitting(): boolean {
+    return this.#state === 'admitting' || this.#state === 'proving' || this.#state === 'judging'
   }
 
   /**

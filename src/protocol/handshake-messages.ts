@@ -11,7 +11,7 @@ import type { CipherName } from './crypto-port.ts'
 import { ERROR_TABLE, SealiftError, errorCodeFromWire } from './errors.ts'
 import type { ErrorCode } from './errors.ts'
 import { RESUME_ID_BYTES } from './key-schedule.ts'
-import { MAX_HANDSHAKE_BYTES, MAX_RESUME_IDS } from './limits.ts'
+import { MAX_HANDSHAKE_BYTES, MAX_RESUME_IDS, TAG_BYTES } from './limits.ts'
 
 /** Header: `SLFT`, version u8, kind u8, length of the body u16. */
 export const FRAME_HEADER_BYTES = 8
@@ -22,6 +22,10 @@ export const SHARE_BYTES = 32
 const MAGIC = 0x534c_4654 // 'SLFT'
 const SESSION_ID_BYTES = 16
 const MAC_BYTES = 32
+/** Noise message 3 in CONFIRM_I of `noise-xx`: the sealed long-term key, and the tag of an empty payload. */
+const NOISE_CONFIRM_BYTES = SHARE_BYTES + 2 * TAG_BYTES
+/** Noise message 2 in RESP, at least: share, sealed long-term key, sealed payload of the shortest KEM field. */
+const MIN_NOISE_RESP_BYTES = 2 * SHARE_BYTES + 2 * TAG_BYTES + 3
 /** Entries of one list of numbers in INIT, at most: room for what newer versions add. */
 const MAX_LIST = 16
 const NO_RESUME_INDEX = 0xff
@@ -33,8 +37,8 @@ const KEM_CIPHERTEXT_BYTES = 1088
 const FRAME_KINDS = { INIT: 1, RESP: 2, CONFIRM_I: 3, CONFIRM_R: 4, ABORT: 5 } as const
 export type FrameKind = keyof typeof FRAME_KINDS
 
-/** By number. `noise-xx` is 2: reserved, no run of it exists yet. */
-const SUITES = { cpace: 1, resume: 3 } as const
+/** By number. */
+const SUITES = { cpace: 1, 'noise-xx': 2, resume: 3 } as const
 export type Suite = keyof typeof SUITES
 
 /** What the connection is for: a sender that waits for one receiver, or a server. */
@@ -59,18 +63,39 @@ export interface InitMessage {
   readonly resumeShare: Uint8Array | null
   /** CPace share, where `cpace` is offered. */
   readonly cpaceShare: Uint8Array | null
+  /** Noise message 1: an ephemeral X25519 public key, where `noise-xx` is offered; never beside a CPace share. */
+  readonly noiseShare: Uint8Array | null
 }
 
-export interface RespMessage {
+interface RespHead {
   readonly version: number
-  readonly suite: Suite
   readonly cipher: CipherName
+}
+
+export interface ShareResp extends RespHead {
+  readonly suite: 'cpace' | 'resume'
   /** ML-KEM-768 ciphertext, 1,088 bytes. */
   readonly kemCiphertext: Uint8Array | null
   /** Which of the resume ids of INIT; `null` unless the suite is `resume`. */
   readonly resumeIndex: number | null
   /** 32 bytes: CPace share or ephemeral X25519 public key. */
   readonly share: Uint8Array
+}
+
+export interface NoiseResp extends RespHead {
+  readonly suite: 'noise-xx'
+  /** Noise message 2; its payload is a KEM ciphertext as {@link encodeKemPayload} writes it. */
+  readonly noise: Uint8Array
+}
+
+export type RespMessage = ShareResp | NoiseResp
+
+/** Body of CONFIRM_I or CONFIRM_R. */
+export interface ConfirmMessage {
+  /** Noise message 3 in CONFIRM_I of `noise-xx`, else empty. */
+  readonly noise: Uint8Array
+  /** 32 bytes. */
+  readonly mac: Uint8Array
 }
 
 /**
@@ -128,6 +153,7 @@ export function encodeInit(message: InitMessage): Uint8Array {
   for (const id of message.resumeIds) writer.bytes(id)
   if (message.resumeShare !== null) writer.bytes(message.resumeShare)
   if (message.cpaceShare !== null) writer.bytes(message.cpaceShare)
+  if (message.noiseShare !== null) writer.bytes(message.noiseShare)
   return writer.finish()
 }
 
@@ -156,6 +182,9 @@ export function decodeInit(body: Uint8Array): InitMessage {
     throw new SealiftError('protocol_violation', 'INIT offers resume without ids, or ids without resume')
   const resumeShare = offersResume ? reader.bytes(SHARE_BYTES) : null
   const cpaceShare = suites.includes('cpace') ? reader.bytes(SHARE_BYTES) : null
+  const noiseShare = suites.includes('noise-xx') ? reader.bytes(SHARE_BYTES) : null
+  if (cpaceShare !== null && noiseShare !== null)
+    throw new SealiftError('protocol_violation', 'INIT offers two suites whose share stands last')
   reader.end()
   return {
     versions,
@@ -168,6 +197,7 @@ export function decodeInit(body: Uint8Array): InitMessage {
     resumeIds,
     resumeShare,
     cpaceShare,
+    noiseShare,
   }
 }
 
@@ -175,6 +205,7 @@ export function decodeInit(body: Uint8Array): InitMessage {
 export function encodeResp(message: RespMessage): Uint8Array {
   const writer = new ByteWriter(1280)
   writer.u8(message.version).u8(SUITES[message.suite]).u8(CIPHERS[message.cipher])
+  if (message.suite === 'noise-xx') return writer.bytes(message.noise).finish()
   writeKem(writer, message.kemCiphertext)
   writer.u8(message.resumeIndex ?? NO_RESUME_INDEX).bytes(message.share)
   return writer.finish()
@@ -189,27 +220,60 @@ export function decodeResp(body: Uint8Array): RespMessage {
   const version = reader.u8()
   const suite = nameOf(SUITES, reader.u8())
   const cipher = nameOf(CIPHERS, reader.u8())
+  if (suite === null || cipher === null) throw notOffered()
+  if (suite === 'noise-xx') {
+    if (reader.left < MIN_NOISE_RESP_BYTES) throw new SealiftError('protocol_violation', 'RESP ends too early')
+    return { version, suite, cipher, noise: reader.bytes(reader.left) }
+  }
   const kem = readKem(reader, KEM_CIPHERTEXT_BYTES)
   const index = reader.u8()
   const share = reader.bytes(SHARE_BYTES)
   reader.end()
-  if (suite === null || cipher === null || kem?.known === null) {
-    throw new SealiftError('protocol_violation', 'RESP chooses what was not offered')
-  }
+  if (kem?.known === null) throw notOffered()
   const resumeIndex = index === NO_RESUME_INDEX ? null : index
   if ((suite === 'resume') !== (resumeIndex !== null))
     throw new SealiftError('protocol_violation', 'RESP has a malformed resume index')
   return { version, suite, cipher, kemCiphertext: kem?.known ?? null, resumeIndex, share }
 }
 
+function notOffered(): SealiftError {
+  return new SealiftError('protocol_violation', 'RESP chooses what was not offered')
+}
+
+/** The payload of Noise message 2: the KEM ciphertext as RESP of the other suites holds it. */
+export function encodeKemPayload(ciphertext: Uint8Array | null): Uint8Array {
+  const writer = new ByteWriter(1280)
+  writeKem(writer, ciphertext)
+  return writer.finish()
+}
+
 /**
- * @param body of CONFIRM_I or CONFIRM_R
- * @returns the 32-byte MAC, a view
+ * @returns the KEM ciphertext, a view, or `null` without KEM
+ * @throws SealiftError `protocol_violation`, also for a KEM that no INIT of this version offers
+ */
+export function decodeKemPayload(payload: Uint8Array): Uint8Array | null {
+  const reader = new ByteReader(payload)
+  const kem = readKem(reader, KEM_CIPHERTEXT_BYTES)
+  reader.end()
+  if (kem?.known === null) throw notOffered()
+  return kem?.known ?? null
+}
+
+/** @returns the body of CONFIRM_I or CONFIRM_R */
+export function encodeConfirm({ noise, mac }: ConfirmMessage): Uint8Array {
+  return concatBytes([noise, mac])
+}
+
+/**
+ * @param body borrowed: the fields are views of it
+ * @param hasNoise whether it is CONFIRM_I of `noise-xx`
  * @throws SealiftError `protocol_violation`
  */
-export function decodeConfirm(body: Uint8Array): Uint8Array {
-  if (body.length !== MAC_BYTES) throw new SealiftError('protocol_violation', 'a confirmation has the wrong length')
-  return body
+export function decodeConfirm(body: Uint8Array, hasNoise = false): ConfirmMessage {
+  const noiseBytes = hasNoise ? NOISE_CONFIRM_BYTES : 0
+  if (body.length !== noiseBytes + MAC_BYTES)
+    throw new SealiftError('protocol_violation', 'a confirmation has the wrong length')
+  return { noise: body.subarray(0, noiseBytes), mac: body.subarray(noiseBytes) }
 }
 
 /** The frame that tells the peer why this side ends. */
@@ -237,8 +301,14 @@ const ABORT_MEANINGS: Partial<Record<ErrorCode, string>> = {
  */
 export function decodeAbort(body: Uint8Array): SealiftError {
   const reader = new ByteReader(body)
-  const code = errorCodeFromWire(reader.u16())
+  const wire = reader.u16()
   reader.end()
+  return abortError(wire)
+}
+
+/** What it means here that a peer ends with this number which has not proved yet that it may come in, or let us in. */
+export function abortError(wire: number): SealiftError {
+  const code = errorCodeFromWire(wire)
   const meaning = code === null ? undefined : ABORT_MEANINGS[code]
   if (code === null || meaning === undefined) return new SealiftError('rejected', 'the other side ended the connection')
   return new SealiftError(code, meaning)

@@ -14,6 +14,7 @@ import { SealiftError } from './errors.ts'
 import { SHARE_BYTES } from './handshake-messages.ts'
 import type { Purpose, Suite } from './handshake-messages.ts'
 import type { KeySchedule } from './key-schedule.ts'
+import type { HandshakeState } from './noise-xx.ts'
 
 /** The key that an earlier meeting left. */
 export interface ResumeCredential {
@@ -35,11 +36,13 @@ export interface SessionSecrets {
   readonly sendSecret: Uint8Array
   /** Traffic secret of what this side receives, 32 bytes. */
   readonly receiveSecret: Uint8Array
-  /** After `resume` the same as before, after `cpace` new. */
+  /** After `resume` the same as before, else new. */
   readonly resumeId: Uint8Array
   readonly resumeKey: Uint8Array
   /** One more stream of the session that is there, rather than its successor. */
   readonly join: boolean
+  /** Under `noise-xx` the long-term public key that the other side has proved to have, 32 bytes; else `null`. */
+  readonly peerStaticKey: Uint8Array | null
 }
 
 /** Parameters of either side. */
@@ -142,22 +145,44 @@ export function resumeSecret(
   return secret
 }
 
+/** The prologue of `noise-xx`: the context, and all of INIT that stands before Noise message 1. */
+export function noisePrologue(parameters: HandshakeParameters, init: Uint8Array): Uint8Array {
+  return concatBytes([handshakeContext(parameters), init.subarray(0, init.length - SHARE_BYTES)])
+}
+
+/**
+ * The secret of suite `noise-xx`: both keys of Split.
+ *
+ * @param noise after message 3
+ * @returns 64 bytes, the caller's to zero
+ */
+export function noiseSecret(noise: HandshakeState): Uint8Array {
+  const [k1, k2] = noise.split()
+  const secret = concatBytes([k1, k2])
+  k1.fill(0)
+  k2.fill(0)
+  return secret
+}
+
 /** The whole of both offers, chosen and confirmed: what the last two messages prove to be equal on both sides. */
 export interface Agreement {
   readonly suite: Suite
   readonly cipher: CipherName
   readonly kem: boolean
   readonly join: boolean
-  /** Under `resume`, the key that was used; `null` under `cpace`, which makes a new one. */
+  /** Under `resume`, the key that was used; `null` under the others, which make a new one. */
   readonly resumed: ResumeCredential | null
+  readonly peerStaticKey: Uint8Array | null
+  /** Noise message 3, which CONFIRM_I holds under `noise-xx`; else empty. */
+  readonly noise: Uint8Array
   /** Context, INIT and RESP. */
   readonly transcript: readonly Uint8Array[]
   readonly keys: KeySchedule
 }
 
-/** MAC of the initiator, the body of CONFIRM_I: 32 bytes. */
-export function initiatorMac(crypto: CryptoPort, { keys, transcript }: Agreement): Uint8Array {
-  return crypto.hmacSha256(keys.confirmInitiator, transcript)
+/** MAC of the initiator, the end of CONFIRM_I: 32 bytes. It covers what stands before it in CONFIRM_I too. */
+export function initiatorMac(crypto: CryptoPort, { keys, transcript, noise }: Agreement): Uint8Array {
+  return crypto.hmacSha256(keys.confirmInitiator, [...transcript, noise])
 }
 
 /** MAC of the responder, the body of CONFIRM_R: 32 bytes. It covers CONFIRM_I too, a whole frame. */
@@ -178,7 +203,7 @@ export function resumeCredential({ keys, resumed }: Agreement): ResumeCredential
 
 /** What one side takes out of a confirmed handshake, as copies. */
 export function sessionSecrets(role: 'initiator' | 'responder', agreement: Agreement): SessionSecrets {
-  const { suite, cipher, kem, join, keys } = agreement
+  const { suite, cipher, kem, join, keys, peerStaticKey } = agreement
   const credential = resumeCredential(agreement)
   const initiates = role === 'initiator'
   return {
@@ -191,6 +216,7 @@ export function sessionSecrets(role: 'initiator' | 'responder', agreement: Agree
     resumeId: credential.id,
     resumeKey: credential.key,
     join,
+    peerStaticKey: peerStaticKey?.slice() ?? null,
   }
 }
 

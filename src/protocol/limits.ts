@@ -5,6 +5,8 @@
 
 /** Largest handshake message body, in bytes, before keys are confirmed. */
 export const MAX_HANDSHAKE_BYTES = 4096
+/** A handshake message whole, its header of 8 bytes included. */
+export const MAX_HANDSHAKE_FRAME_BYTES = 8 + MAX_HANDSHAKE_BYTES
 /** Raw content bytes of one chunk, at most. */
 export const MAX_CHUNK_BYTES = 1 << 20
 /** Content bytes of one chunk, at least, however slow the path (the last one may be smaller). */
@@ -14,6 +16,8 @@ export const CHUNK_HEADER_BYTES = 64
 export const TAG_BYTES = 16
 /** Ciphertext and tag of one record, at most: what the length word may say. */
 export const MAX_RECORD_BYTES = MAX_CHUNK_BYTES + CHUNK_HEADER_BYTES + TAG_BYTES
+/** The same before a server has let its peer in: room for one AUTH. */
+export const MAX_ADMISSION_RECORD_BYTES = 1 + MAX_HANDSHAKE_FRAME_BYTES + TAG_BYTES
 /** Records under one key; then both directions ratchet on their own. */
 export const RECORDS_PER_KEY = 65_536
 /** One JSON control message. */
@@ -62,7 +66,9 @@ export const MAX_UNCONFIRMED_CONNECTIONS = 128
 export const MAX_GUESSES_PER_SOURCE = 3
 /** Wrong guesses of a direct token in all, after which it is burned. */
 export const MAX_GUESSES = 10
-/** Confirmations that an initiator sends for one direct token in one process. */
+/** Wrong guesses of a server's token or password in a minute, whoever makes them; more are not compared. */
+export const MAX_SERVER_GUESSES_PER_MINUTE = 60
+/** Confirmations that an initiator sends for one token in one process, and on a server in a row without an answer. */
 export const MAX_INITIATOR_CONFIRMATIONS = 3
 
 export const DEFAULT_PORT = 15_820

@@ -9,11 +9,13 @@ import * as z from 'zod/mini'
 import { ByteReader, ByteWriter, decodeUtf8, encodeUtf8 } from './bytes.ts'
 import { CONFLICT_POLICIES } from './choices.ts'
 import { SealiftError } from './errors.ts'
+import { FRAME_HEADER_BYTES } from './handshake-messages.ts'
 import {
   CHUNK_HEADER_BYTES,
   MAX_CHUNK_BYTES,
   MAX_CONTROL_BYTES,
   MAX_ENTRIES,
+  MAX_HANDSHAKE_FRAME_BYTES,
   MAX_PAGE_BYTES,
   MIN_CHUNK_BYTES,
 } from './limits.ts'
@@ -37,9 +39,15 @@ export const MESSAGE = {
   ping: 15,
   pong: 16,
   close: 17,
+  admit: 18,
+  auth: 19,
 } as const
 
 export type MessageName = keyof typeof MESSAGE
+
+/** What a server may ask for. */
+const ADMIT_NEEDS = ['nothing', 'token', 'password'] as const
+export type AdmitNeeds = (typeof ADMIT_NEEDS)[number]
 
 const count = z.int().check(z.minimum(0))
 const text = z.string().check(z.maxLength(256))
@@ -69,14 +77,20 @@ const offerSchema = z.object({
   /** Whether the one file is a text, to be shown and not saved. */
   text: z.optional(z.boolean()),
 })
-/** The epoch stands in four bytes of each chunk. */
-const acceptSchema = z.object({ epoch: count.check(z.maximum(0xffff_ffff)) })
+/** The epoch stands in four bytes of each chunk. A receiver that limits this sender says to how many bytes a second. */
+const acceptSchema = z.object({
+  epoch: count.check(z.maximum(0xffff_ffff)),
+  bytesPerSecond: z.optional(z.int().check(z.minimum(1))),
+})
 const doneSchema = z.object({ published: count, skipped: count, failed: count })
+const admitSchema = z.object({ needs: z.enum(ADMIT_NEEDS) })
 
 export type Hello = z.infer<typeof helloSchema>
 export type Offer = z.infer<typeof offerSchema>
 export type Accept = z.infer<typeof acceptSchema>
 export type Done = z.infer<typeof doneSchema>
+/** First word of a server: what it asks for besides the keys; `nothing` lets the peer in. */
+export type Admit = z.infer<typeof admitSchema>
 
 /** A stretch of entries with one state. `code` is a wire error code where they failed, else 0. */
 export interface StateRun {
@@ -120,6 +134,9 @@ export type Message =
   | { readonly type: 'ping' }
   | { readonly type: 'pong' }
   | { readonly type: 'close'; readonly code: number }
+  | { readonly type: 'admit'; readonly admit: Admit }
+  /** One whole frame of the handshake that runs inside a channel; a view of the record. */
+  | { readonly type: 'auth'; readonly frame: Uint8Array }
 
 const STATE_RUN_BYTES = 11
 const DIGEST_BYTES = 36
@@ -165,6 +182,10 @@ export function encodeMessage(message: Exclude<Message, ChunkMessage>): Uint8Arr
       return encodeJson(type, message.accept)
     case 'done':
       return encodeJson(type, message.done)
+    case 'admit':
+      return encodeJson(type, message.admit)
+    case 'auth':
+      return writer.bytes(message.frame).finish()
     case 'manifest':
     case 'safe':
       return writer
@@ -233,6 +254,10 @@ export function decodeMessage(plaintext: Uint8Array): Message {
       return { type: 'accept', accept: decodeJson(acceptSchema, body) }
     case MESSAGE.done:
       return { type: 'done', done: decodeJson(doneSchema, body) }
+    case MESSAGE.admit:
+      return { type: 'admit', admit: decodeJson(admitSchema, body) }
+    case MESSAGE.auth:
+      return { type: 'auth', frame: authFrame(body) }
     case MESSAGE.manifest: {
       const last = flag(reader)
       return { type: 'manifest', last, page: paged(body.subarray(1)) }
@@ -274,6 +299,12 @@ function flag(reader: ByteReader): boolean {
 function paged(page: Uint8Array): Uint8Array {
   if (page.length > MAX_PAGE_BYTES) throw new SealiftError('protocol_violation', 'a page is too long')
   return page
+}
+
+function authFrame(frame: Uint8Array): Uint8Array {
+  if (frame.length < FRAME_HEADER_BYTES || frame.length > MAX_HANDSHAKE_FRAME_BYTES)
+    throw new SealiftError('protocol_violation', 'a handshake frame has an impossible length')
+  return frame
 }
 
 function decodeChunk(plaintext: Uint8Array): ChunkMessage {

@@ -121,11 +121,12 @@ export class RecordOpener {
 
 /**
  * Bytes that follow a length word.
+ * @param maxBytes what this side takes now
  * @throws SealiftError `record_invalid` where there is no room for a type and a tag, or more than may be: nothing says
  *   who wrote an open word, so it is taken for damage on the way
  */
-export function checkRecordLength(length: number): number {
-  if (length < 1 + TAG_BYTES || length > MAX_RECORD_BYTES) {
+export function checkRecordLength(length: number, maxBytes = MAX_RECORD_BYTES): number {
+  if (length < 1 + TAG_BYTES || length > maxBytes) {
     throw new SealiftError('record_invalid', 'a record has an impossible length')
   }
   return length

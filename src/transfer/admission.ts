@@ -3,47 +3,47 @@
  *
  * Owns the unconfirmed connections (at most 128; the oldest goes, never the newest: the honest peer may share a
  * stranger's address) and their deadline. Counts guesses through the gate it is given, before anything is compared,
- * and has a confirmed key committed before the peer hears of it (PROTOCOL 1.7, 1.9, 1.12).
+ * and has a confirmed key committed before the peer hears of it (PROTOCOL 1.7, 1.9, 1.12). On a server anybody can
+ * confirm a handshake, so a connection counts as unconfirmed until it has given what is asked for inside (1.10).
  */
 
 import type { ByteStream } from '../carriers/carrier.ts'
-import type { CryptoPort } from '../protocol/crypto-port.ts'
+import type { CryptoPort, KeyPair } from '../protocol/crypto-port.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { SessionSecrets } from '../protocol/handshake.ts'
-import { encodeAbort, type Purpose, type Suite } from '../protocol/handshake-messages.ts'
+import { encodeAbort, type Purpose } from '../protocol/handshake-messages.ts'
 import { ResponderHandshake } from '../protocol/handshake-responder.ts'
 import { HANDSHAKE_TIMEOUT_MS, MAX_UNCONFIRMED_CONNECTIONS } from '../protocol/limits.ts'
 import type { Role } from '../protocol/conversation.ts'
+import type { AdmitNeeds } from '../protocol/messages.ts'
 import type { Clock } from './clock.ts'
 import { FrameReader } from './frame-reader.ts'
 import { Inbox } from './inbox.ts'
+import { challenge } from './inner-authentication.ts'
 import { Session } from './session.ts'
+import type { TokenGate } from './token-gate.ts'
 
-/** Who may come in by a shared secret. */
-export interface TokenGate {
-  /** @see ResponderParameters.password */
-  password(): Uint8Array | null
-  /** Counts a guess from there. @returns whether it may be compared */
-  guess(address: string): boolean
-  /** That guess was wrong. @returns whether the token is burned by it */
-  wrong(address: string): boolean
-  /** A session is confirmed. */
-  spend(): void
-}
+/** Who is at the other end of a confirmed session. */
+export type ConfirmedPeer = Pick<SessionSecrets, 'suite' | 'resumeId' | 'peerStaticKey'>
 
 export interface AdmissionOptions {
   readonly crypto: CryptoPort
   readonly clock: Clock
   readonly purpose: Purpose
   readonly role: Role
-  readonly gate: TokenGate
+  /** Whose guesses are compared: in the handshake, on a server inside the session; `null` where nobody is asked. */
+  readonly gate: TokenGate | null
+  /** The long-term key pair of a server, borrowed for the life of the admission; purpose `server` only. */
+  readonly staticKey?: KeyPair | undefined
+  /** What a server asks of this peer besides its keys; refuses by throwing. Absent: nothing. */
+  judge?(peer: ConfirmedPeer, address: ByteStream['peer']): AdmitNeeds | Promise<AdmitNeeds>
   readonly findResumeKey: (id: Uint8Array) => Uint8Array | null
   /** Refuses by throwing, before the handshake; asked for every connection. */
   checkPeer?(peer: ByteStream['peer']): Promise<void>
   /** Makes the resume key durable, and with it the end of the token; the peer is told only after that. */
-  readonly commit: (secrets: SessionSecrets) => Promise<void>
+  readonly commit: (secrets: SessionSecrets, peer: ByteStream['peer']) => Promise<void>
   onRefused(peer: ByteStream['peer'], error: SealiftError, guess: { wrong: boolean; burned: boolean }): void
-  onSession(session: Session, secrets: { suite: Suite; resumeId: Uint8Array }): void
+  onSession(session: Session, peer: ConfirmedPeer): void
   /** A fault of this side, such as a ledger that cannot be written: nothing can be admitted any more. */
   readonly onFault: (error: SealiftError) => void
 }
@@ -52,6 +52,8 @@ interface Unconfirmed {
   readonly stream: ByteStream
   readonly inbox: Inbox
   readonly frames: FrameReader
+  /** On a server, once the handshake is confirmed. */
+  session: Session | null
 }
 
 export class Admission {
@@ -59,7 +61,10 @@ export class Admission {
   readonly #unconfirmed = new Set<Unconfirmed>()
   #closed = false
 
+  /** @throws SealiftError `internal` where a server has no key, or somebody else has one */
   constructor(options: AdmissionOptions) {
+    if ((options.purpose === 'server') !== (options.staticKey !== undefined))
+      throw new SealiftError('internal', 'a server, and only a server, is met by its key')
     this.#options = options
   }
 
@@ -70,7 +75,7 @@ export class Admission {
       return
     }
     const inbox = new Inbox(stream)
-    const connection = { stream, inbox, frames: new FrameReader(inbox) }
+    const connection: Unconfirmed = { stream, inbox, frames: new FrameReader(inbox), session: null }
     // A Set keeps its order: the first one is the oldest.
     const oldest =
       this.#unconfirmed.size >= MAX_UNCONFIRMED_CONNECTIONS ? this.#unconfirmed.values().next().value : undefined
@@ -89,23 +94,25 @@ export class Admission {
 
   #drop(connection: Unconfirmed, error: SealiftError): void {
     this.#unconfirmed.delete(connection)
+    connection.session?.fail(error)
     connection.frames.abort(error)
     connection.stream.destroy()
   }
 
   /** One handshake, from the first byte to a session or a refusal; never throws. */
   async #confirm(connection: Unconfirmed): Promise<void> {
-    const { stream, frames } = connection
+    const { stream } = connection
     const { clock } = this.#options
     const cancel = clock.after(HANDSHAKE_TIMEOUT_MS, () =>
       this.#drop(connection, new SealiftError('peer_silent', 'the handshake took too long')),
     )
-    const { crypto, purpose, gate } = this.#options
+    const { crypto, purpose, gate, staticKey } = this.#options
     const handshake = new ResponderHandshake({
       crypto,
       purpose,
+      staticKey,
       channelBinding: new Uint8Array(),
-      password: () => gate.password(),
+      password: () => gate?.password() ?? null,
       findResumeKey: (id) => this.#options.findResumeKey(id),
     })
     try {
@@ -113,13 +120,10 @@ export class Admission {
       await this.#handshake(connection, handshake, cancel)
     } catch (thrown) {
       const error = toSealiftError(thrown)
-      frames.abort(error)
-      // The peer is told in general terms only (S-58), and gets a moment to read it. Where the connection broke there is
-      // nothing to tell: should it hear of that, it is to dial again and not to take it for a refusal.
-      if (error.code !== 'connection_lost') await stream.write([encodeAbort(error.code)]).catch(() => undefined)
-      await stream.end().catch(() => undefined)
-      clock.after(ABORT_LINGER_MS, () => stream.destroy())
-      this.#options.onRefused(stream.peer, error, { wrong: false, burned: false })
+      if (connection.session === null) await this.#abort(connection, error)
+      else connection.session.fail(error)
+      const wrong = connection.session !== null && error.code === 'auth_failed'
+      this.#options.onRefused(stream.peer, error, { wrong, burned: false })
     } finally {
       cancel()
       handshake.destroy()
@@ -127,9 +131,18 @@ export class Admission {
     }
   }
 
+  async #abort({ stream, frames }: Unconfirmed, error: SealiftError): Promise<void> {
+    frames.abort(error)
+    // The peer is told in general terms only (S-58), and gets a moment to read it. Where the connection broke there is
+    // nothing to tell: should it hear of that, it is to dial again and not to take it for a refusal.
+    if (error.code !== 'connection_lost') await stream.write([encodeAbort(error.code)]).catch(() => undefined)
+    await stream.end().catch(() => undefined)
+    this.#options.clock.after(ABORT_LINGER_MS, () => stream.destroy())
+  }
+
   async #handshake(connection: Unconfirmed, handshake: ResponderHandshake, cancelDeadline: () => void): Promise<void> {
-    const { gate } = this.#options
-    const { stream, inbox, frames } = connection
+    const { gate, purpose } = this.#options
+    const { stream, frames } = connection
     const init = await frames.next()
     const resp = handshake.receive(init.kind, init.body)
     if (resp.send !== null) await stream.write([resp.send])
@@ -138,36 +151,58 @@ export class Admission {
     if (verify === null) throw new SealiftError('protocol_violation', 'a handshake message out of order')
 
     const guessing = handshake.suite === 'cpace'
-    const mayCompare = !guessing || gate.guess(stream.peer.address)
+    const mayCompare = !guessing || gate?.guess(stream.peer.address) === true
     const verdict = verify()
     if (!verdict.ok || !mayCompare) {
-      const burned = guessing && gate.wrong(stream.peer.address)
-      await stream.write([encodeAbort('auth_failed')]).catch(() => undefined)
-      await stream.end().catch(() => undefined)
-      this.#options.clock.after(ABORT_LINGER_MS, () => stream.destroy())
-      this.#options.onRefused(stream.peer, new SealiftError('auth_failed', 'the token or key was not accepted'), {
-        wrong: guessing,
-        burned,
-      })
+      const burned = guessing && gate?.wrong(stream.peer.address) === true
+      const error = new SealiftError('auth_failed', 'the token or key was not accepted')
+      await this.#abort(connection, error)
+      this.#options.onRefused(stream.peer, error, { wrong: guessing, burned })
       return
     }
+    const { confirm: answer, secrets } = verdict
+    if (purpose === 'server') await this.#letIn(connection, answer, secrets)
     // Confirmed: neither strangers nor the clock may take its place while the ledger writes.
     this.#unconfirmed.delete(connection)
     cancelDeadline()
-    gate.spend()
+    if (purpose === 'direct') gate?.spend()
     try {
-      await this.#options.commit(verdict.secrets)
+      await this.#options.commit(secrets, stream.peer)
     } catch (thrown) {
+      const error = toSealiftError(thrown)
+      connection.session?.fail(error)
       stream.destroy()
-      this.#options.onFault(toSealiftError(thrown))
+      this.#options.onFault(error)
       return
     }
-    await stream.write([verdict.confirm])
-    const { crypto, clock, role } = this.#options
-    const { suite, resumeId } = verdict.secrets
-    const session = new Session({ stream, inbox, crypto, secrets: verdict.secrets, role, clock })
-    this.#options.onSession(session, { suite, resumeId })
+    // A server's peer is told by ADMIT, which the session remembers: another word of it before would be out of order.
+    if (connection.session === null) await stream.write([answer])
+    else await connection.session.send({ type: 'admit', admit: { needs: 'nothing' } })
+    this.#options.onSession(connection.session ?? this.#newSession(connection, secrets), whoIs(secrets))
   }
+
+  /** Confirms a server's session and asks inside it for what else is wanted. */
+  async #letIn(connection: Unconfirmed, confirm: Uint8Array, secrets: SessionSecrets): Promise<void> {
+    const { crypto, gate } = this.#options
+    const { stream } = connection
+    await stream.write([confirm])
+    const session = this.#newSession(connection, secrets)
+    connection.session = session
+    const needs = (await this.#options.judge?.(whoIs(secrets), stream.peer)) ?? 'nothing'
+    if (needs === 'nothing') return
+    if (gate === null) throw new SealiftError('internal', 'a server asks for a secret that it does not have')
+    await session.send({ type: 'admit', admit: { needs } })
+    await challenge(session, crypto, gate)
+  }
+
+  #newSession({ stream, inbox }: Unconfirmed, secrets: SessionSecrets): Session {
+    const { crypto, clock, role, purpose } = this.#options
+    return new Session({ stream, inbox, crypto, secrets, role, clock, purpose })
+  }
+}
+
+function whoIs({ suite, resumeId, peerStaticKey }: SessionSecrets): ConfirmedPeer {
+  return { suite, resumeId, peerStaticKey }
 }
 
 /** How long a refused peer has to read why. */

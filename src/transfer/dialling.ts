@@ -7,7 +7,7 @@
 
 import type { ByteStream } from '../carriers/carrier.ts'
 import type { Role } from '../protocol/conversation.ts'
-import type { CryptoPort } from '../protocol/crypto-port.ts'
+import type { CryptoPort, KeyPair } from '../protocol/crypto-port.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { ResumeCredential } from '../protocol/handshake.ts'
 import { InitiatorHandshake } from '../protocol/handshake-initiator.ts'
@@ -16,7 +16,24 @@ import { HANDSHAKE_TIMEOUT_MS, MAX_INITIATOR_CONFIRMATIONS } from '../protocol/l
 import type { Clock } from './clock.ts'
 import { FrameReader } from './frame-reader.ts'
 import { Inbox } from './inbox.ts'
+import type { Applicant } from './inner-authentication.ts'
 import { Session } from './session.ts'
+
+/** How a server is met. */
+export interface ServerEntrance {
+  /** This side's long-term key pair, borrowed for the life of the dialer; `null`: another one for each connection. */
+  readonly staticKey: KeyPair | null
+  /** What is known of the server's key. */
+  readonly trust: {
+    /** Whether it is known now. */
+    readonly isKnown: boolean
+    /** @throws SealiftError `key_changed` where it is another one; this side's own key is not told then */
+    check(publicKey: Uint8Array): void
+    /** The server that has this key has let us in: remembers it. @throws SealiftError `key_changed` */
+    confirm(publicKey: Uint8Array): Promise<void>
+  }
+  readonly applicant: Applicant
+}
 
 export interface DialerOptions {
   readonly crypto: CryptoPort
@@ -25,11 +42,13 @@ export interface DialerOptions {
   readonly role: Role
   /** Opens a connection. @throws SealiftError `connect_failed`, `host_unknown` */
   readonly dial: (signal: AbortSignal) => Promise<ByteStream>
-  /** The normalised token; `null` to come back by key only. Borrowed for the life of the dialer. */
+  /** The normalised token; `null` to come back by key only, and for a server. Borrowed for the life of the dialer. */
   readonly token: Uint8Array | null
+  /** A server is dialled; purpose `server` only. */
+  readonly server?: ServerEntrance | undefined
   /** Keys to offer, the newest first, as the ledger has them now. */
   readonly resumeKeys: () => readonly ResumeCredential[]
-  /** Makes the key durable before the confirmation that creates it goes out. */
+  /** Makes the key durable: before the confirmation that creates it goes out, or once a server has let us in. */
   readonly commit: (pending: ResumeCredential, suite: Suite) => Promise<void>
   /** The peer confirmed too. */
   readonly confirmed: (resumeId: Uint8Array, suite: Suite) => Promise<void>
@@ -51,13 +70,15 @@ export class Dialer {
   }
 
   /**
-   * One way in. A `resume` that the responder does not confirm is tried once more with the token alone.
-   * @throws SealiftError of the carrier, `auth_failed`, `not_sealift`, `version_mismatch`, `connection_lost`, or the signal's reason
+   * One way in. A `resume` that the responder does not confirm is tried once more with the token or the server's key alone.
+   * @throws SealiftError of the carrier, `auth_failed`, `key_changed`, `not_sealift`, `version_mismatch`, `connection_lost`,
+   *   or the signal's reason
    */
   async connect(signal: AbortSignal): Promise<DialledSession> {
     const keys = this.#options.resumeKeys()
     const token = this.#token()
-    if (keys.length === 0 && token === null) {
+    const isServer = this.#options.server !== undefined
+    if (keys.length === 0 && token === null && !isServer) {
       throw new SealiftError('auth_failed', 'the token was tried as often as it may be', {
         hint: 'start the sender again and use its new token',
       })
@@ -67,7 +88,7 @@ export class Dialer {
       return await this.#handshake(keys, token, attempt, signal)
     } catch (thrown) {
       const error = toSealiftError(thrown)
-      const again = error.code === 'auth_failed' && attempt.suite === 'resume' && token !== null
+      const again = error.code === 'auth_failed' && attempt.suite === 'resume' && (token !== null || isServer)
       if (!again) throw thrown
       return this.#handshake([], token, attempt, signal)
     }
@@ -83,7 +104,7 @@ export class Dialer {
     attempt: { suite: Suite | null },
     signal: AbortSignal,
   ): Promise<DialledSession> {
-    const { crypto, clock, purpose, role } = this.#options
+    const { crypto, clock, purpose, role, server } = this.#options
     const stream = await this.#options.dial(signal)
     const inbox = new Inbox(stream)
     const frames = new FrameReader(inbox)
@@ -99,6 +120,8 @@ export class Dialer {
       late.error = new SealiftError('peer_silent', 'the other side accepted the connection and then said nothing')
       giveUp(late.error)
     })
+    // As it was when this connection's key was looked at: another connection may get to know another key meanwhile.
+    const met = { isKnown: false }
     const handshake = new InitiatorHandshake({
       crypto,
       purpose,
@@ -106,7 +129,18 @@ export class Dialer {
       token,
       resumeKeys,
       join: false,
+      server:
+        server === undefined
+          ? undefined
+          : {
+              staticKey: server.staticKey,
+              checkServerKey(key) {
+                server.trust.check(key)
+                met.isKnown = server.trust.isKnown
+              },
+            },
     })
+    let session: Session | null = null
     try {
       signal.throwIfAborted()
       await stream.write([handshake.start()])
@@ -115,19 +149,29 @@ export class Dialer {
       attempt.suite = handshake.suite
       if (confirm.send === null || handshake.suite === null)
         throw new SealiftError('protocol_violation', 'a handshake message out of order')
-      await this.#options.commit(confirm.pending, handshake.suite)
+      if (server === undefined) await this.#options.commit(confirm.pending, handshake.suite)
       if (handshake.suite === 'cpace') this.#confirmations++
       await stream.write([confirm.send])
       const answer = await frames.next()
       const { done } = handshake.receive(answer.kind, answer.body)
       if (done === null) throw new SealiftError('protocol_violation', 'a handshake message out of order')
       this.#tokenUsed = true
-      await this.#options.confirmed(done.resumeId, done.suite)
+      const { suite, resumeId } = done
+      session = new Session({ stream, inbox, crypto, secrets: done, role, clock, purpose })
+      if (server !== undefined) {
+        // What goes wrong from here on is no fault of a resume key.
+        attempt.suite = null
+        await server.applicant.enter(session, met.isKnown || suite === 'resume')
+        if (done.peerStaticKey !== null) await server.trust.confirm(done.peerStaticKey)
+        await this.#options.commit(confirm.pending, suite)
+      }
+      await this.#options.confirmed(resumeId, suite)
       signal.throwIfAborted()
-      const session = new Session({ stream, inbox, crypto, secrets: done, role, clock })
-      return { session, suite: done.suite, resumeId: done.resumeId }
+      return { session, suite, resumeId }
     } catch (error) {
-      stream.destroy()
+      // A session says why it ends, and lets go of the stream by itself.
+      if (session === null) stream.destroy()
+      else session.fail(error)
       signal.throwIfAborted()
       throw late.error ?? error
     } finally {

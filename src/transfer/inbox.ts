@@ -7,7 +7,7 @@
 import type { ByteSink, ByteStream } from '../carriers/carrier.ts'
 import type { SealiftError } from '../protocol/errors.ts'
 import { FrameBuffer } from '../protocol/frame-buffer.ts'
-import { MAX_HANDSHAKE_BYTES, MAX_RECORD_BYTES } from '../protocol/limits.ts'
+import { MAX_HANDSHAKE_FRAME_BYTES, MAX_RECORD_BYTES } from '../protocol/limits.ts'
 
 /** Reads what has arrived. */
 export interface InboxReader {
@@ -17,7 +17,7 @@ export interface InboxReader {
   ended(error: SealiftError | null): void
 }
 
-const HANDSHAKE_BUFFER_BYTES = 2 * (MAX_HANDSHAKE_BYTES + 8)
+const HANDSHAKE_BUFFER_BYTES = 2 * MAX_HANDSHAKE_FRAME_BYTES
 /** Room for two whole records, so that a record is moved in memory once in a while, not each time. */
 const SESSION_BUFFER_BYTES = 2 * (MAX_RECORD_BYTES + 4)
 

@@ -11,7 +11,13 @@ import { Conversation, type Role } from '../protocol/conversation.ts'
 import type { CryptoPort } from '../protocol/crypto-port.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { SessionSecrets } from '../protocol/handshake.ts'
-import { PING_INTERVAL_MS, SILENCE_TIMEOUT_MS } from '../protocol/limits.ts'
+import type { Purpose } from '../protocol/handshake-messages.ts'
+import {
+  MAX_ADMISSION_RECORD_BYTES,
+  MAX_RECORD_BYTES,
+  PING_INTERVAL_MS,
+  SILENCE_TIMEOUT_MS,
+} from '../protocol/limits.ts'
 import {
   type ChunkMessage,
   decodeMessage,
@@ -43,6 +49,8 @@ export interface SessionOptions {
   readonly secrets: SessionSecrets
   readonly role: Role
   readonly clock: Clock
+  /** A server's session begins with letting the peer in; default `direct`. */
+  readonly purpose?: Purpose
 }
 
 /**
@@ -58,18 +66,25 @@ export class Session implements InboxReader {
   readonly suite: string
   readonly cipher: string
   readonly peer: ByteStream['peer']
+  /** What an authentication inside this session is bound to: 32 bytes, public, of no other session. */
+  readonly transcriptHash: Uint8Array
+  /** @see SessionSecrets.peerStaticKey */
+  readonly peerStaticKey: Uint8Array | null
   /** Resolves once, never rejects. */
   readonly end: Promise<SessionEnd>
   readonly #stream: ByteStream
   readonly #inbox: Inbox
   readonly #sealer: RecordSealer
   readonly #opener: RecordOpener
-  readonly #conversation = new Conversation()
+  readonly #conversation: Conversation
   readonly #role: Role
   readonly #clock: Clock
   readonly #resolveEnd: (end: SessionEnd) => void
   #handler: MessageHandler | null = null
   readonly #turns = new TurnTaking()
+  #paused = false
+  /** Whether the peer has not been let in: it gets the buffer of a stranger. */
+  #small = true
   #busy = false
   #busySinceMs = 0
   #over = false
@@ -94,7 +109,10 @@ export class Session implements InboxReader {
     this.#inbox = inbox
     this.#role = options.role
     this.#clock = clock
+    this.#conversation = new Conversation(options.purpose)
     this.peer = stream.peer
+    this.transcriptHash = secrets.transcriptHash
+    this.peerStaticKey = secrets.peerStaticKey
     this.suite = secrets.kem ? `${secrets.suite}+mlkem768` : secrets.suite
     this.cipher = secrets.cipher
     this.#sealer = new RecordSealer(crypto, secrets.cipher, secrets.sendSecret)
@@ -105,8 +123,7 @@ export class Session implements InboxReader {
     const { promise, resolve } = Promise.withResolvers<SessionEnd>()
     this.end = promise
     this.#resolveEnd = resolve
-    inbox.growForRecords()
-    keepFreedMemory()
+    this.#growOnceAdmitted()
     this.#tick()
   }
 
@@ -137,7 +154,14 @@ export class Session implements InboxReader {
   /** Delivers messages from now on. */
   listen(handler: MessageHandler): void {
     this.#handler = handler
+    this.#paused = false
     this.#inbox.readBy(this)
+  }
+
+  /** Delivers nothing more until somebody else listens. */
+  pause(): void {
+    this.#handler = null
+    this.#paused = true
   }
 
   /** @throws SealiftError `connection_lost` where the session is over or ends before the message has left */
@@ -198,6 +222,7 @@ export class Session implements InboxReader {
   async #transmit(message: Message, parts: Uint8Array[]): Promise<void> {
     if (this.#over) throw new SealiftError('connection_lost', 'the session is over')
     this.#conversation.said(this.#role, message)
+    this.#growOnceAdmitted()
     const record = this.#sealer.seal(parts)
     let length = 0
     for (const part of record) length += part.length
@@ -217,6 +242,14 @@ export class Session implements InboxReader {
     }
   }
 
+  /** Whoever has not been let in gets no more memory than a stranger. */
+  #growOnceAdmitted(): void {
+    if (!this.#small || this.#conversation.isAdmitting) return
+    this.#small = false
+    this.#inbox.growForRecords()
+    keepFreedMemory()
+  }
+
   #wakeDrained(): void {
     if (this.#drainWaiters.length === 0) return
     const waiters = this.#drainWaiters
@@ -234,7 +267,7 @@ export class Session implements InboxReader {
     }
     this.#turns.begin()
     try {
-      while (!this.#busy && !this.#over) {
+      while (!this.#busy && !this.#paused && !this.#over) {
         const sealed = this.#nextRecord()
         if (sealed === null) break
         const plaintext = this.#opener.open(sealed)
@@ -247,7 +280,7 @@ export class Session implements InboxReader {
       this.fail(error)
     }
     // Once it is over, another reader takes what comes.
-    return this.#over || !this.#busy
+    return this.#over || (!this.#busy && !this.#paused)
   }
 
   #heard(): void {
@@ -259,7 +292,7 @@ export class Session implements InboxReader {
     const frames = this.#inbox.frames
     const length = frames.peekU32()
     if (length === null) return null
-    checkRecordLength(length)
+    checkRecordLength(length, this.#small ? MAX_ADMISSION_RECORD_BYTES : MAX_RECORD_BYTES)
     if (frames.length < 4 + length) return null
     frames.take(4)
     return frames.take(length)
@@ -268,6 +301,7 @@ export class Session implements InboxReader {
   #take(plaintext: Uint8Array): void | Promise<void> {
     const message = decodeMessage(plaintext)
     this.#conversation.said(this.#role === 'sender' ? 'receiver' : 'sender', message)
+    this.#growOnceAdmitted()
     if (message.type === 'ping') {
       this.#answer()
       return undefined
@@ -316,7 +350,7 @@ export class Session implements InboxReader {
   }
 
   #endWhenRead(): void {
-    if (this.#streamEnd === null || this.#busy) return
+    if (this.#streamEnd === null || this.#busy || this.#paused) return
     const { error } = this.#streamEnd
     // An end without the final record is truncation, whoever caused it (PROTOCOL 2.1).
     this.#finish({
@@ -361,7 +395,7 @@ export class Session implements InboxReader {
   #tick(): void {
     this.#cancelTick = this.#clock.after(PING_INTERVAL_MS / 4, () => {
       const now = this.#clock.nowMs()
-      if (this.#busy) this.#lastReceivedMs = this.#lastWordMs = now
+      if (this.#busy || this.#paused) this.#lastReceivedMs = this.#lastWordMs = now
       if (now - this.#lastReceivedMs >= SILENCE_TIMEOUT_MS) {
         this.fail(new SealiftError('peer_silent', 'nothing was heard from the other side for 30 seconds'))
         return

@@ -12,7 +12,15 @@ import {
   readFrameHeader,
 } from '../../src/protocol/handshake-messages.ts'
 import type { FrameKind } from '../../src/protocol/handshake-messages.ts'
-import { newCredential, newInitiator, newResponder, run, serving } from '../unit/protocol/handshake-pair.ts'
+import {
+  newClient,
+  newCredential,
+  newInitiator,
+  newResponder,
+  newServer,
+  run,
+  serving,
+} from '../unit/protocol/handshake-pair.ts'
 import type { Leg, Outcome } from '../unit/protocol/handshake-pair.ts'
 
 const LEGS: readonly Leg[] = ['INIT', 'RESP', 'CONFIRM_I', 'CONFIRM_R']
@@ -20,10 +28,15 @@ const known = newCredential()
 /** Every bit is flipped in the header and the fields of INIT and RESP; behind them, in ids and shares, one bit a byte. */
 const FIELD_BITS = 40 * 8
 
-/** One run in which a single frame is changed; by token or by resume key, with the other offered as well. */
-function spoilt(resumes: boolean, kem: boolean, leg: Leg, change: (frame: Uint8Array) => Uint8Array): Outcome {
-  const initiator = newInitiator({ resumeKeys: [newCredential(), known], kem })
-  const responder = newResponder({ findResumeKey: resumes ? serving(known) : () => null, kem })
+const SUITES = ['cpace', 'resume', 'noise-xx'] as const
+type RunSuite = (typeof SUITES)[number]
+
+/** One run in which a single frame is changed; by token, by resume key or by long-term keys, with resume offered always. */
+function spoilt(suite: RunSuite, kem: boolean, leg: Leg, change: (frame: Uint8Array) => Uint8Array): Outcome {
+  const resumeKeys = [newCredential(), known]
+  const findResumeKey = suite === 'resume' ? serving(known) : () => null
+  const initiator = suite === 'noise-xx' ? newClient({}, { resumeKeys, kem }) : newInitiator({ resumeKeys, kem })
+  const responder = suite === 'noise-xx' ? newServer({ findResumeKey, kem }) : newResponder({ findResumeKey, kem })
   return run(initiator, responder, (at, frame) => (at === leg ? change(frame) : frame))
 }
 
@@ -35,19 +48,16 @@ function expectNoSession({ initiator, failure }: Outcome): void {
 }
 
 describe('a changed message', () => {
-  test.each([
-    ['cpace', false],
-    ['resume', true],
-  ])('no bit of a %s run can be flipped, in any field', (_, resumes) => {
+  test.each(SUITES)('no bit of a %s run can be flipped, in any field', (suite) => {
     for (const leg of LEGS) {
       let bytes = 0
-      spoilt(resumes, false, leg, (frame) => {
+      spoilt(suite, false, leg, (frame) => {
         bytes = frame.length
         return frame
       })
       expect(bytes).toBeGreaterThanOrEqual(FRAME_HEADER_BYTES + 32)
       for (let bit = 0; bit >> 3 < bytes; bit += bit < FIELD_BITS ? 1 : 9) {
-        const outcome = spoilt(resumes, false, leg, (frame) => {
+        const outcome = spoilt(suite, false, leg, (frame) => {
           frame[bit >> 3] = (frame[bit >> 3] as number) ^ (1 << (bit & 7))
           return frame
         })
@@ -57,7 +67,7 @@ describe('a changed message', () => {
     }
     // X25519 masks the top bit of a share; the transcript does not.
     expectNoSession(
-      spoilt(resumes, false, 'INIT', (frame) => {
+      spoilt(suite, false, 'INIT', (frame) => {
         frame[frame.length - 1] = (frame[frame.length - 1] as number) ^ 0x80
         return frame
       }),
@@ -67,13 +77,13 @@ describe('a changed message', () => {
   test('no byte of a run with ML-KEM can be changed', () => {
     fc.assert(
       fc.property(
-        fc.boolean(),
+        fc.constantFrom(...SUITES),
         fc.constantFrom(...LEGS),
         fc.nat(),
         fc.integer({ min: 1, max: 255 }),
-        (resumes, leg, at, difference) => {
+        (suite, leg, at, difference) => {
           expectNoSession(
-            spoilt(resumes, true, leg, (frame) => {
+            spoilt(suite, true, leg, (frame) => {
               frame[at % frame.length] = (frame[at % frame.length] as number) ^ difference
               return frame
             }),
@@ -86,16 +96,16 @@ describe('a changed message', () => {
 
   test('no message can be cut, lengthened, or replaced by one of another run', () => {
     fc.assert(
-      fc.property(fc.boolean(), fc.constantFrom(...LEGS), fc.nat(), (resumes, leg, at) => {
-        expectNoSession(spoilt(resumes, true, leg, (frame) => frame.subarray(0, at % frame.length)))
+      fc.property(fc.constantFrom(...SUITES), fc.constantFrom(...LEGS), fc.nat(), (suite, leg, at) => {
+        expectNoSession(spoilt(suite, true, leg, (frame) => frame.subarray(0, at % frame.length)))
         expectNoSession(
-          spoilt(resumes, true, leg, (frame) =>
+          spoilt(suite, true, leg, (frame) =>
             encodeFrame(leg, Uint8Array.of(...frame.subarray(FRAME_HEADER_BYTES), 0)),
           ),
         )
         let other = new Uint8Array(0)
-        spoilt(resumes, true, leg, (frame) => (other = frame.slice()))
-        expectNoSession(spoilt(resumes, true, leg, () => other))
+        spoilt(suite, true, leg, (frame) => (other = frame.slice()))
+        expectNoSession(spoilt(suite, true, leg, () => other))
       }),
       { numRuns: 60 },
     )
@@ -111,6 +121,7 @@ test('random bytes end each machine and each decoder with a typed error', () => 
       const attempts = [
         () => initiator.receive(kind, bytes),
         () => newResponder().receive(kind, bytes),
+        () => newServer().receive(kind, bytes),
         () => decodeInit(bytes),
         () => decodeResp(bytes),
         () => readFrameHeader(bytes),

@@ -52,7 +52,15 @@ const said: fc.Arbitrary<Exclude<Message, { type: 'chunk' }>> = fc.oneof(
     }),
   }),
   fc.record({ type: fc.constantFrom('manifest' as const, 'safe' as const), last: fc.boolean(), page }),
-  fc.record({ type: fc.constant('accept' as const), accept: fc.record({ epoch: u32 }) }),
+  fc.record({
+    type: fc.constant('accept' as const),
+    accept: fc.record({ epoch: u32, bytesPerSecond: fc.integer({ min: 1 }) }, { requiredKeys: ['epoch'] }),
+  }),
+  fc.record({
+    type: fc.constant('admit' as const),
+    admit: fc.record({ needs: fc.constantFrom('nothing' as const, 'token' as const, 'password' as const) }),
+  }),
+  fc.record({ type: fc.constant('auth' as const), frame: fc.uint8Array({ minLength: 8, maxLength: 200 }) }),
   fc.record({ type: fc.constantFrom('reject' as const, 'close' as const), code: u16 }),
   fc.record({ type: fc.constant('states' as const), runs: fc.array(run) }),
   fc.record({
@@ -71,7 +79,7 @@ const said: fc.Arbitrary<Exclude<Message, { type: 'chunk' }>> = fc.oneof(
 )
 
 /** Those whose form is JSON, which may have spaces and fields that are not known. */
-const JSON_TYPES = new Set<string>(['hello', 'offer', 'accept', 'done'])
+const JSON_TYPES = new Set<string>(['hello', 'offer', 'accept', 'done', 'admit'])
 
 function encode(message: Message): Uint8Array {
   return message.type === 'chunk' ? concatBytes([encodeChunkHeader(message), message.packed]) : encodeMessage(message)
@@ -108,7 +116,7 @@ describe('a message', () => {
 
   test('of any bytes is refused with a typed error, or is the one form of what it says', () => {
     const types = Object.values(MESSAGE)
-    const noise = fc.tuple(fc.constantFrom(0, 18, ...types), fc.uint8Array({ maxLength: 90 }), fc.boolean())
+    const noise = fc.tuple(fc.constantFrom(0, 20, ...types), fc.uint8Array({ maxLength: 90 }), fc.boolean())
     const plain = noise.map(([type, body, zeros]) => concatBytes([Uint8Array.of(type), zeros ? body.fill(0) : body]))
     const changed = fc.tuple(said, fc.nat(), fc.nat(255)).map(([message, at, value]) => {
       const bytes = encodeMessage(message)

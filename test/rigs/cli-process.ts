@@ -248,6 +248,7 @@ export class Desk {
     Object.assign(env, {
       HOME: home,
       XDG_DATA_HOME: join(home, 'data'),
+      XDG_CONFIG_HOME: join(home, 'config'),
       NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code'),
     })
     for (const [name, value] of Object.entries(added)) {

@@ -18,16 +18,18 @@ const description = {
   purpose: 'what both sides are for; its text is part of the context',
   channelBinding: 'what the channel below is known by; empty where there is none',
   token: 'the password of CPace (PRS), or null',
-  resumeKeys: 'what the initiator offers, and the responder knows',
+  resumeKeys: 'what the initiator offers, and the responder knows but under noise-xx',
+  server:
+    'under noise-xx, the private long-term keys; clientStatic is null where the client draws one for this run alone',
   join: 'the flag of INIT',
   ciphers: 'the record ciphers of both sides, the preferred one first',
   initiatorRandom:
-    'session id 16; then, where a token is there, CPace scalar 32; then, where resume keys are there, X25519 private key 32; then, with ML-KEM, its seed 64',
-  responderRandom: 'CPace scalar 32, or X25519 private key 32 under resume',
+    'session id 16; then, where a token is there, CPace scalar 32; then, where resume keys are there, X25519 private key 32; then, under noise-xx, ephemeral private key 32 and, where clientStatic is null, long-term private key 32; then, with ML-KEM, its seed 64',
+  responderRandom: 'CPace scalar 32, or X25519 private key 32 under resume and noise-xx',
   kem: 'ciphertext that the responder sends, and the secret in it; null without ML-KEM',
   context: 'CI of CPace, and the head of the transcript',
   transcriptHash: 'SHA-256 of context, INIT, RESP',
-  confirmInitiator: 'CONFIRM_I; its MAC covers context, INIT, RESP',
+  confirmInitiator: 'CONFIRM_I; its MAC covers context, INIT, RESP, and what stands before it in CONFIRM_I',
   confirmResponder: 'CONFIRM_R; its MAC covers context, INIT, RESP, CONFIRM_I',
   initiatorToResponder: 'traffic secret of that direction; responderToInitiator the other',
   resumeId: 'by which the initiator may come back, with resumeKey; under resume those that were used',
@@ -70,14 +72,18 @@ interface Choices extends Pick<VectorInput, 'name' | 'purpose' | 'ciphers'> {
   readonly resumeKeys?: number
   readonly join?: boolean
   readonly kem?: boolean
+  readonly server?: 'client has a key' | 'client has none'
 }
 
 function inputOf(choices: Choices): VectorInput {
   const { name, purpose, ciphers, channelBinding = '', token, resumeKeys = 0, join = false, kem = false } = choices
+  const { server } = choices
   const seed = bytesOf(`${name} kem seed`, 64)
   const draws = [bytesOf(`${name} session id`, 16)]
   if (token !== undefined) draws.push(bytesOf(`${name} ya`, 32))
   if (resumeKeys > 0) draws.push(bytesOf(`${name} initiator x25519`, 32))
+  if (server !== undefined) draws.push(bytesOf(`${name} initiator ephemeral`, 32))
+  if (server === 'client has none') draws.push(bytesOf(`${name} initiator static`, 32))
   if (kem) draws.push(seed)
   return {
     name,
@@ -93,6 +99,14 @@ function inputOf(choices: Choices): VectorInput {
     initiatorRandom: draws.join(''),
     responderRandom: bytesOf(`${name} responder`, 32),
     kem: kem ? kemFor(name, seed) : null,
+    ...(server === undefined
+      ? {}
+      : {
+          server: {
+            serverStatic: bytesOf(`${name} server static`, 32),
+            clientStatic: server === 'client has a key' ? bytesOf(`${name} client static`, 32) : null,
+          },
+        }),
   }
 }
 
@@ -114,6 +128,20 @@ const inputs = [
     resumeKeys: 2,
     ciphers: ['aes-256-gcm'],
     kem: true,
+  }),
+  inputOf({
+    name: 'noise-xx',
+    purpose: 'server',
+    ciphers: ['aes-256-gcm', 'chacha20-poly1305'],
+    server: 'client has a key',
+  }),
+  inputOf({
+    name: 'noise-xx with ML-KEM beside a resume key that is not known, by a client without a key',
+    purpose: 'server',
+    resumeKeys: 1,
+    ciphers: ['chacha20-poly1305', 'aes-256-gcm'],
+    kem: true,
+    server: 'client has none',
   }),
 ]
 

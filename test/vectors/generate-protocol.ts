@@ -153,6 +153,7 @@ const MESSAGES: Readonly<Record<string, Message>> = {
   manifest: { type: 'manifest', last: false, page: Uint8Array.of(1, 2, 3) },
   'last page of a manifest': { type: 'manifest', last: true, page: new Uint8Array() },
   accept: { type: 'accept', accept: { epoch: 2 } },
+  'accept that limits the sender': { type: 'accept', accept: { epoch: 1, bytesPerSecond: 10_000_000 } },
   reject: { type: 'reject', code: 21 },
   states: {
     type: 'states',
@@ -172,6 +173,9 @@ const MESSAGES: Readonly<Record<string, Message>> = {
   ping: { type: 'ping' },
   pong: { type: 'pong' },
   close: { type: 'close', code: 90 },
+  'admit that asks': { type: 'admit', admit: { needs: 'token' } },
+  'admit that lets in': { type: 'admit', admit: { needs: 'nothing' } },
+  auth: { type: 'auth', frame: fromHex(`534c465401040020${'c3'.repeat(32)}`) },
 }
 
 export function encodeAny(message: Message): Uint8Array {
@@ -194,7 +198,7 @@ export function messageVectors(): MessageVectors {
     })),
     refused: [
       { name: 'nothing', plaintext: '' },
-      { name: 'an unknown type', plaintext: '12' },
+      { name: 'an unknown type', plaintext: '14' },
       { name: 'a ping with a byte too many', plaintext: '0f00' },
       { name: 'a NACK that is cut', plaintext: '0b000001' },
       { name: 'a flag that is neither 0 nor 1', plaintext: '0302' },
@@ -205,6 +209,7 @@ export function messageVectors(): MessageVectors {
         plaintext: `0800000100000001000000000000000000000001${'00'.repeat(44)}61`,
       },
       { name: 'a HELLO that is not JSON', plaintext: '017b' },
+      { name: 'an AUTH without a header', plaintext: '13534c4654010400' },
     ],
   }
 }

@@ -5,7 +5,7 @@
 
 import { createNodeCrypto } from '../../src/crypto/node.ts'
 import { fromHex, toHex } from '../../src/protocol/bytes.ts'
-import type { CipherName, CryptoPort } from '../../src/protocol/crypto-port.ts'
+import type { CipherName, CryptoPort, KeyPair } from '../../src/protocol/crypto-port.ts'
 import { InitiatorHandshake } from '../../src/protocol/handshake-initiator.ts'
 import { FRAME_HEADER_BYTES } from '../../src/protocol/handshake-messages.ts'
 import type { Purpose } from '../../src/protocol/handshake-messages.ts'
@@ -26,6 +26,8 @@ export interface VectorInput {
   readonly initiatorRandom: string
   readonly responderRandom: string
   readonly kem: { readonly ciphertext: string; readonly secret: string } | null
+  /** Private long-term keys under `noise-xx`; the client's is `null` where it draws one. */
+  readonly server?: { readonly serverStatic: string; readonly clientStatic: string | null }
 }
 
 /** What comes out of it, as hex. */
@@ -78,17 +80,36 @@ function fixedCrypto(input: VectorInput, random: string): CryptoPort {
   }
 }
 
+function pairOf(privateKey: string): KeyPair {
+  return createNodeCrypto(replay(privateKey)).x25519Generate()
+}
+
 export function runVector(input: VectorInput): VectorOutput {
   const shared = { purpose: input.purpose, channelBinding: fromHex(input.channelBinding) }
   const token = input.token === null ? null : fromHex(input.token)
   const resumeKeys = input.resumeKeys.map(({ id, key }) => ({ id: fromHex(id), key: fromHex(key) }))
   const crypto = fixedCrypto(input, input.initiatorRandom)
-  const initiator = new InitiatorHandshake({ ...shared, crypto, token, resumeKeys, join: input.join })
+  const { server } = input
+  const clientStatic = server?.clientStatic ?? null
+  const initiator = new InitiatorHandshake({
+    ...shared,
+    crypto,
+    token,
+    resumeKeys,
+    join: input.join,
+    server:
+      server === undefined
+        ? undefined
+        : { staticKey: clientStatic === null ? null : pairOf(clientStatic), checkServerKey: () => undefined },
+  })
   const responder = new ResponderHandshake({
     ...shared,
     crypto: fixedCrypto(input, input.responderRandom),
     password: () => token,
-    findResumeKey: (id) => resumeKeys.find((known) => toHex(known.id) === toHex(id))?.key ?? null,
+    // Under noise-xx the ids that are offered are those of somebody else.
+    findResumeKey: (id) =>
+      server === undefined ? (resumeKeys.find((known) => toHex(known.id) === toHex(id))?.key ?? null) : null,
+    staticKey: server === undefined ? undefined : pairOf(server.serverStatic),
   })
   const init = initiator.start()
   const resp = responder.receive('INIT', init.subarray(FRAME_HEADER_BYTES)).send

@@ -28,12 +28,21 @@ const MESSAGES: Readonly<Record<Utterance, Message>> = {
   ping: { type: 'ping' },
   pong: { type: 'pong' },
   close: { type: 'close', code: 0 },
+  admit: { type: 'admit', admit: { needs: 'token' } },
+  admitNothing: { type: 'admit', admit: { needs: 'nothing' } },
+  auth: { type: 'auth', frame: new Uint8Array(8) },
 }
 const UTTERANCES = Object.keys(MESSAGES) as Utterance[]
 const VIOLATION = expect.objectContaining({ name: 'SealiftError', code: 'protocol_violation' }) as Error
 
 /** The way into each state, by whom and what. */
 const WAYS: Readonly<Record<ConversationState, readonly (readonly [Role, Utterance])[]>> = {
+  admitting: [],
+  proving: [['receiver', 'admit']],
+  judging: [
+    ['receiver', 'admit'],
+    ['sender', 'auth'],
+  ],
   greeting: [],
   offering: [['receiver', 'hello']],
   listing: [
@@ -74,6 +83,9 @@ const WAYS: Readonly<Record<ConversationState, readonly (readonly [Role, Utteran
 
 /** What may be said, by whom, and what it leads to: written out a second time, from docs/protocol.md. */
 const ALLOWED: Readonly<Record<ConversationState, string>> = {
+  admitting: 'receiver admitNothing greeting, receiver admit proving',
+  proving: 'sender auth judging, receiver admitNothing greeting',
+  judging: 'receiver auth proving',
   greeting: 'receiver hello offering',
   offering: 'sender offer listing, sender offerKnown deciding',
   listing: 'sender manifest listing, sender manifestLast deciding, receiver reject ending',
@@ -90,8 +102,10 @@ const ALLOWED: Readonly<Record<ConversationState, string>> = {
   closed: '',
 }
 
+const SERVER_STATES: readonly ConversationState[] = ['admitting', 'proving', 'judging']
+
 function at(state: ConversationState): Conversation {
-  const conversation = new Conversation()
+  const conversation = new Conversation(SERVER_STATES.includes(state) ? 'server' : 'direct')
   for (const [by, what] of WAYS[state]) conversation.said(by, MESSAGES[what])
   expect(conversation.state).toBe(state)
   return conversation
@@ -145,6 +159,21 @@ test('who has not closed may still finish a sentence, and the second close ends 
   conversation.said('sender', MESSAGES.chunk)
   conversation.said('sender', MESSAGES.close)
   expect(conversation.state).toBe('closed')
+})
+
+test('a server lets its peer in, at once or after a handshake of four frames, and then all goes as ever', () => {
+  for (const asks of [false, true]) {
+    const conversation = new Conversation('server')
+    if (asks) {
+      conversation.said('receiver', { type: 'admit', admit: { needs: 'password' } })
+      for (const by of ['sender', 'receiver', 'sender', 'receiver'] as const) conversation.said(by, MESSAGES.auth)
+    }
+    expect(conversation.isAdmitting).toBe(true)
+    conversation.said('receiver', MESSAGES.admitNothing)
+    expect(conversation.isAdmitting).toBe(false)
+    conversation.said('receiver', MESSAGES.hello)
+    expect(conversation.state).toBe('offering')
+  }
 })
 
 test('every message has its place in the table or may be said at any time', () => {

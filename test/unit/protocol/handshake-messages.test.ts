@@ -8,6 +8,7 @@ import {
   decodeAbort,
   decodeConfirm,
   decodeInit,
+  decodeKemPayload,
   decodeResp,
   encodeAbort,
   encodeFrame,
@@ -30,27 +31,36 @@ const inits: fc.Arbitrary<InitMessage> = fc
     sessionId: exactly(16),
     resumeIds: fc.array(exactly(16), { maxLength: 8 }),
     resumeShare: exactly(32),
-    cpaceShare: fc.option(exactly(32)),
+    share: exactly(32),
+    beside: fc.constantFrom('cpace' as const, 'noise-xx' as const, null),
   })
-  .filter(({ resumeIds, cpaceShare }) => resumeIds.length > 0 || cpaceShare !== null)
-  .map((fields) => {
+  .filter(({ resumeIds, beside }) => resumeIds.length > 0 || beside !== null)
+  .map(({ share, beside, ...fields }) => {
     const resumes = fields.resumeIds.length > 0
-    const suites = [
-      ...(resumes ? (['resume'] as const) : []),
-      ...(fields.cpaceShare === null ? [] : (['cpace'] as const)),
-    ]
-    return { ...fields, suites, resumeShare: resumes ? fields.resumeShare : null }
+    return {
+      ...fields,
+      suites: [...(resumes ? (['resume'] as const) : []), ...(beside === null ? [] : [beside])],
+      resumeShare: resumes ? fields.resumeShare : null,
+      cpaceShare: beside === 'cpace' ? share : null,
+      noiseShare: beside === 'noise-xx' ? share : null,
+    }
   })
 
-const resps: fc.Arbitrary<RespMessage> = fc
-  .record({
-    version: fc.nat(255),
-    cipher: fc.constantFrom('aes-256-gcm' as const, 'chacha20-poly1305' as const),
-    kemCiphertext: fc.option(exactly(1088)),
-    resumeIndex: fc.option(fc.nat(7)),
-    share: exactly(32),
-  })
-  .map((fields) => ({ ...fields, suite: fields.resumeIndex === null ? 'cpace' : 'resume' }))
+const respHead = {
+  version: fc.nat(255),
+  cipher: fc.constantFrom('aes-256-gcm' as const, 'chacha20-poly1305' as const),
+}
+const resps: fc.Arbitrary<RespMessage> = fc.oneof(
+  fc
+    .record({
+      ...respHead,
+      kemCiphertext: fc.option(exactly(1088)),
+      resumeIndex: fc.option(fc.nat(7)),
+      share: exactly(32),
+    })
+    .map((fields) => ({ ...fields, suite: fields.resumeIndex === null ? ('cpace' as const) : ('resume' as const) })),
+  fc.record({ ...respHead, suite: fc.constant('noise-xx' as const), noise: fc.uint8Array({ minLength: 99 }) }),
+)
 
 /** INIT with a hole where a test puts other numbers. */
 function initBody(parts: {
@@ -105,6 +115,7 @@ describe('frames', () => {
       resumeIds: Array.from({ length: 8 }, () => new Uint8Array(16)),
       resumeShare: new Uint8Array(32),
       cpaceShare: new Uint8Array(32),
+      noiseShare: null,
     })
     expect(encodeFrame('INIT', largest).length).toBeLessThan(1536)
   })
@@ -116,13 +127,13 @@ describe('INIT', () => {
       fc.property(inits, (message) => {
         const body = encodeInit(message)
         expect(decodeInit(body)).toEqual(message)
-        expect(body.subarray(-32)).toEqual(message.cpaceShare ?? message.resumeShare)
+        expect(body.subarray(-32)).toEqual(message.cpaceShare ?? message.noiseShare ?? message.resumeShare)
       }),
     )
   })
 
   test('suites, ciphers and KEMs of the future are left out', () => {
-    const body = initBody({ versions: [2, 1], suites: [2, 9, 1], ciphers: [7, 2], kem: [9, 0, 3, 1, 2, 3] })
+    const body = initBody({ versions: [2, 1], suites: [7, 9, 1], ciphers: [7, 2], kem: [9, 0, 3, 1, 2, 3] })
     expect(decodeInit(body)).toMatchObject({
       versions: [2, 1],
       suites: ['cpace'],
@@ -148,6 +159,11 @@ describe('INIT', () => {
       'resume without ids',
       initBody({ suites: [3], tail: [0, 1, ...Array<number>(16).fill(0), 0, ...Array<number>(32).fill(0)] }),
     ],
+    [
+      'cpace beside noise-xx',
+      initBody({ suites: [1, 2], tail: [0, 2, ...Array<number>(16).fill(0), 0, ...Array<number>(64).fill(0)] }),
+    ],
+    ['noise-xx without its share', initBody({ suites: [2], tail: [0, 2, ...Array<number>(16).fill(0), 0] })],
   ])('with %s is refused', (_, body) => {
     expect(() => decodeInit(body)).toThrow(code('protocol_violation'))
   })
@@ -172,14 +188,16 @@ describe('RESP', () => {
       fc.property(resps, (message) => {
         const body = encodeResp(message)
         expect(decodeResp(body)).toEqual(message)
-        expect(body.subarray(-32)).toEqual(message.share)
+        const last = message.suite === 'noise-xx' ? message.noise : message.share
+        expect(body.subarray(-last.length)).toEqual(last)
       }),
     )
   })
 
   const share = Array<number>(32).fill(1)
   test.each([
-    ['noise-xx', [1, 2, 1, 0, 0, 0, 255, ...share]],
+    ['an unknown suite', [1, 4, 1, 0, 0, 0, 255, ...share]],
+    ['a Noise message 2 that cannot be whole', [1, 2, 1, ...Array<number>(98).fill(1)]],
     ['an unknown cipher', [1, 1, 3, 0, 0, 0, 255, ...share]],
     ['an unknown KEM', [1, 1, 1, 2, 0, 0, 255, ...share]],
     ['a short KEM ciphertext', [1, 1, 1, 1, 0, 1, 5, 255, ...share]],
@@ -195,6 +213,22 @@ describe('RESP', () => {
 describe('CONFIRM and ABORT', () => {
   test.each([0, 31, 33])('a MAC of %i bytes is refused', (length) => {
     expect(() => decodeConfirm(new Uint8Array(length))).toThrow(code('protocol_violation'))
+    expect(() => decodeConfirm(new Uint8Array(64 + length), true)).toThrow(code('protocol_violation'))
+  })
+
+  test('Noise message 3 stands before the MAC where there is one', () => {
+    const bytes = Uint8Array.from({ length: 96 }, (_, at) => at)
+    expect(decodeConfirm(bytes, true)).toEqual({ noise: bytes.subarray(0, 64), mac: bytes.subarray(64) })
+    expect(decodeConfirm(bytes.subarray(64))).toEqual({ noise: new Uint8Array(), mac: bytes.subarray(64) })
+  })
+
+  test.each([
+    ['an unknown KEM', [2, 0, 1, 5]],
+    ['a short ciphertext', [1, 0, 1, 5]],
+    ['a byte more', [0, 0, 0, 0]],
+    ['nothing', []],
+  ])('a KEM payload of %s is refused', (_, bytes) => {
+    expect(() => decodeKemPayload(Uint8Array.from(bytes))).toThrow(code('protocol_violation'))
   })
 
   test('ABORT carries the wire number of its code', () => {

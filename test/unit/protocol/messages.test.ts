@@ -63,12 +63,14 @@ describe('the type of a message', () => {
       ping: 15,
       pong: 16,
       close: 17,
+      admit: 18,
+      auth: 19,
     })
   })
 
   test('that is not known, or not there, is refused', () => {
     refuses([])
-    for (const type of [0, 18, 127, 255]) refuses([type])
+    for (const type of [0, 20, 127, 255]) refuses([type])
   })
 })
 
@@ -100,6 +102,10 @@ describe('control messages', () => {
       { type: 'hello', hello: { ...hello, known: { transferId: ID, digest: DIGEST } } },
       { type: 'offer', offer: { ...offer, bytes: null, replaces: ID, conflict: 'rename' } },
       { type: 'accept', accept: { epoch: 4_294_967_295 } },
+      { type: 'accept', accept: { epoch: 1, bytesPerSecond: 10_000_000 } },
+      { type: 'admit', admit: { needs: 'nothing' } },
+      { type: 'admit', admit: { needs: 'token' } },
+      { type: 'admit', admit: { needs: 'password' } },
       { type: 'done', done: { published: 1, skipped: 2, failed: 3 } },
     ]
     for (const message of messages) expect(decodeMessage(encodeMessage(message))).toEqual(message)
@@ -143,6 +149,15 @@ describe('control messages', () => {
     refuses(json(MESSAGE.accept, { epoch: -1 }))
   })
 
+  test('a rate of nothing, of half a byte or of text is refused', () => {
+    for (const bytesPerSecond of [0, -1, 0.5, '10', null]) refuses(json(MESSAGE.accept, { epoch: 1, bytesPerSecond }))
+  })
+
+  test('a server that asks for what nobody knows is refused', () => {
+    for (const needs of ['money', '', null, 1]) refuses(json(MESSAGE.admit, { needs }))
+    refuses(json(MESSAGE.admit, {}))
+  })
+
   test('what is not JSON, not UTF-8, deep or long is refused', () => {
     refuses(json(MESSAGE.hello, ''))
     refuses(json(MESSAGE.hello, '{'))
@@ -176,6 +191,19 @@ describe('pages', () => {
   test('an acknowledgement is a page alone', () => {
     expect(decodeMessage(Uint8Array.of(MESSAGE.ack, 1, 2))).toEqual({ type: 'ack', page: Uint8Array.of(1, 2) })
     refuses([MESSAGE.ack], new Uint8Array(MAX_PAGE_BYTES + 1))
+  })
+})
+
+describe('a frame of a handshake inside a channel', () => {
+  test('has a header at least and 4,104 bytes at most, and is a view', () => {
+    for (const bytes of [8, 40, 4104]) {
+      const frame = new Uint8Array(bytes).fill(3)
+      const plaintext = encodeMessage({ type: 'auth', frame })
+      const message = decodeMessage(plaintext)
+      expect(message).toEqual({ type: 'auth', frame })
+      expect(message.type === 'auth' && message.frame.buffer).toBe(plaintext.buffer)
+    }
+    for (const bytes of [0, 7, 4105]) refuses([MESSAGE.auth], new Uint8Array(bytes))
   })
 })
 

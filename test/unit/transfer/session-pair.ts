@@ -5,6 +5,7 @@ import { memoryPipe, type MemoryPipeOptions } from '../../../src/carriers/memory
 import { nodeCrypto } from '../../../src/crypto/node.ts'
 import type { Role } from '../../../src/protocol/conversation.ts'
 import type { SessionSecrets } from '../../../src/protocol/handshake.ts'
+import type { Purpose } from '../../../src/protocol/handshake-messages.ts'
 import { decodeMessage, encodeMessage, type Message } from '../../../src/protocol/messages.ts'
 import { RecordOpener, RecordSealer } from '../../../src/protocol/records.ts'
 import type { Clock } from '../../../src/transfer/clock.ts'
@@ -44,12 +45,19 @@ export function secretPair(): [SessionSecrets, SessionSecrets] {
     resumeId: new Uint8Array(16),
     resumeKey: new Uint8Array(32),
     join: false,
+    peerStaticKey: null,
   })
   return [side(a, b), side(b, a)]
 }
 
-export function newSession(stream: ByteStream, secrets: SessionSecrets, role: Role, clock: Clock): Session {
-  return new Session({ stream, inbox: new Inbox(stream), crypto: nodeCrypto, secrets, role, clock })
+export function newSession(
+  stream: ByteStream,
+  secrets: SessionSecrets,
+  role: Role,
+  clock: Clock,
+  purpose: Purpose = 'direct',
+): Session {
+  return new Session({ stream, inbox: new Inbox(stream), crypto: nodeCrypto, secrets, role, clock, purpose })
 }
 
 export interface SessionPair {
