@@ -6,6 +6,8 @@
  */
 
 import { Argument, type Command, Option } from 'commander'
+import { SERVER_SETTINGS } from '../config/server-settings.ts'
+import type { Setting } from '../config/settings.ts'
 import { COMPRESS_SETTINGS, CONFLICT_POLICIES } from '../protocol/choices.ts'
 import { COMPLETION_SHELLS, type CompletionShell } from './completion-scripts.ts'
 
@@ -36,8 +38,17 @@ export function defineSend(program: Command, signal: AbortSignal): void {
     .command('send')
     .alias('tx')
     .summary('send files and folders to one receiver')
-    .description('Send files and folders to one receiver: listens, prints address and token, waits.')
+    .description(
+      'Send files and folders to one receiver: listens, prints address and token, waits. With --to, send to a server.',
+    )
     .argument('[paths...]', 'files and folders; - alone is standard input')
+    .optionsGroup('To a receiving server (default: this side listens):')
+    .option('--to <host>', 'send to this server, HOST[:PORT] (default port: 9000)')
+    .option('--host <host>', 'the same, with --port')
+    .option('--file <file>', 'a file to send; the same as an argument', collect)
+    .option('--identity <file>', 'your private key, where the server knows you by it')
+    .option('--server-key <fingerprint>', 'SHA256:… of the server (default: as remembered from the first meeting)')
+    .option('--password-file <file>', 'the password of the server is the first line of this file (or SEALIFT_PASSWORD)')
     .optionsGroup('Where to listen (default: the Tailscale address of this machine):')
     .option('--pod', 'listen on 127.0.0.1, for this machine alone')
     .option('--lan', 'listen on the address of the local network')
@@ -77,6 +88,7 @@ export function defineSend(program: Command, signal: AbortSignal): void {
       `
 Examples:
   $ sealift send photos/ report.pdf --lan
+  $ sealift send project/ --to server.example.com
   $ sealift send project/ --exclude '*.log' --compress zstd
   $ tar c photos | sealift send - --name photos.tar
   $ sealift send --text 'the door code is 1234'
@@ -113,17 +125,34 @@ export function defineReceive(program: Command, signal: AbortSignal): void {
       `
 Examples:
   $ sealift receive 192.168.1.20:coral-magnet
+  $ sealift receive --host 0.0.0.0 --port 9000 --output-dir ./received
   $ sealift receive [fe80::1]:15820:coral-magnet -o ~/Downloads
   $ SEALIFT_TOKEN=coral-magnet sealift receive host --yes
 
 After an interruption run the same line again: it goes on with what is missing.
 ${EXIT_STATUS}`,
     )
-    .action(async (address: string | undefined, options: object) => {
-      const { receive } = await import('./commands/receive.ts')
-      await receive(address, options, signal)
-    })
+  addServerOptions(command)
+  command.action(async (address: string | undefined, options: object) => {
+    const { receive } = await import('./commands/receive.ts')
+    await receive(address, options, signal)
+  })
   addOutputOptions(command)
+}
+
+/** The settings of the server, from their table; each has a name in the environment too. */
+function addServerOptions(command: Command): void {
+  command.optionsGroup('Receiving server (with --host or --port, and no address):')
+  for (const { env, flag, meaning, byDefault, isSwitch } of Object.values(SERVER_SETTINGS) as Setting<unknown>[]) {
+    if (flag === null || flag === '--output-dir') continue
+    const value = isSwitch === true ? '' : ` <${flag.slice(2)}>`
+    const shownDefault = byDefault === '' || isSwitch === true ? '' : `; default: ${byDefault}`
+    command.option(`${flag}${value}`, `${meaning} (${env}${shownDefault})`)
+  }
+  command
+    .option('--password-file <file>', 'senders are asked for the password in this file (or SEALIFT_PASSWORD)')
+    .option('--config <file>', 'settings as lines of NAME=value, with the names in brackets above')
+    .option('--print-config', 'show each setting and where it comes from, and start nothing')
 }
 
 export function defineStatus(program: Command, signal: AbortSignal): void {

@@ -12,7 +12,7 @@ class Silence extends Writable {
 }
 
 /** @throws SealiftError `unanswered` at the end of input; the signal's reason, which with Ctrl-C is `interrupted` */
-async function askSecret(question: string, signal: AbortSignal): Promise<string> {
+export async function askSecret(question: string, signal: AbortSignal): Promise<string> {
   signal.throwIfAborted()
   // The terminal stops to echo before anybody sees the question, and so before anybody types.
   const terminal = createInterface({ input: process.stdin, output: new Silence(), terminal: true, historySize: 0 })

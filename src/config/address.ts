@@ -35,6 +35,26 @@ export function parseConnectAddress(text: string): ConnectAddress {
   return { host, port, token: token === undefined || token.trim() === '' ? null : token }
 }
 
+/**
+ * `HOST[:PORT]` of a server, IPv6 in brackets where a port follows.
+ * @throws SealiftError `usage`; the message does not repeat the text, which may hold a token
+ */
+export function parseServerAddress(
+  text: string,
+  defaultPort: number,
+): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([^\]\s]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text.trim())
+  const bare = /^[0-9a-f:]+(?:%\w+)?$/i.test(text.trim()) && text.includes('::') ? text.trim() : undefined
+  const host = match?.[1] ?? match?.[2] ?? bare ?? ''
+  if (host === '' || host.startsWith('-'))
+    throw new SealiftError('usage', 'this is no address of a server', {
+      hint: 'it looks like server.example.com, 192.168.1.20:9000 or [fe80::1]:9000; a token is asked for, or set as SEALIFT_TOKEN',
+    })
+  const port = match?.[3] === undefined ? defaultPort : parsePort(match[3], 'the port')
+  if (port === 0) throw new SealiftError('usage', 'nothing can be sent to port 0')
+  return { host, port }
+}
+
 /** @returns 0 … 65535 @throws SealiftError `usage` */
 export function parsePort(text: string, setting: string): number {
   const port = /^\d{1,5}$/.test(text.trim()) ? Number(text) : Number.NaN

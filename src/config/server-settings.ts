@@ -152,5 +152,5 @@ function setting<Value>(
   meaning: string,
   parse: Setting<Value>['parse'],
 ): Setting<Value> {
-  return { env, flag: flagName, byDefault, meaning, parse }
+  return { env, flag: flagName, byDefault, meaning, parse, isSwitch: byDefault === 'false' }
 }

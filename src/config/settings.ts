@@ -28,6 +28,8 @@ export interface Setting<Value> {
   readonly parse: (text: string, name: string) => Value
   /** Its value is not shown. */
   readonly isSecret?: boolean
+  /** Its option has no value: it turns on what is off. */
+  readonly isSwitch?: boolean
 }
 
 export type SettingsTable = Readonly<Record<string, Setting<unknown>>>

@@ -6,7 +6,6 @@
  * Owns what a line may say. What a limit does is the server's business.
  */
 
-import { toHex } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { encodeUtf8 } from '../protocol/bytes.ts'
 import { escapeForDisplay, nameFault } from '../protocol/names.ts'
@@ -37,19 +36,23 @@ export interface AuthorizedKey {
 export type ParseSize = (text: string, setting: string) => number
 
 export class AuthorizedKeys {
-  readonly #byKey: ReadonlyMap<string, AuthorizedKey>
+  readonly #byFingerprint: ReadonlyMap<string, AuthorizedKey>
 
   constructor(keys: readonly AuthorizedKey[]) {
-    this.#byKey = new Map(keys.map((entry) => [toHex(entry.key), entry]))
+    this.#byFingerprint = new Map(keys.map((entry) => [entry.fingerprint, entry]))
   }
 
   get size(): number {
-    return this.#byKey.size
+    return this.#byFingerprint.size
   }
 
   /** @param publicKey what the handshake proved that the peer has; `null` finds nobody */
   find(publicKey: Uint8Array | null): AuthorizedKey | null {
-    return publicKey === null ? null : (this.#byKey.get(toHex(publicKey)) ?? null)
+    return publicKey === null ? null : this.findByFingerprint(fingerprintOf(publicKey))
+  }
+
+  findByFingerprint(fingerprint: string): AuthorizedKey | null {
+    return this.#byFingerprint.get(fingerprint) ?? null
   }
 }
 

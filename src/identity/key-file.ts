@@ -115,7 +115,7 @@ async function openSealed(
   const given = await password()
   if (given === null)
     throw new SealiftError('auth_failed', `${WHAT} is sealed by a password, and there is none`, {
-      hint: 'set SEALIFT_PASSWORD, or name a file that holds it with --password-file',
+      hint: 'set SEALIFT_KEY_PASSWORD, or start it where it can be asked for',
     })
   const derived = await deriveKey(given, salt, { N: 2 ** log2N, r, p })
   given.fill(0)

@@ -121,6 +121,15 @@ export class ResumeKeys {
     )
   }
 
+  /** A server's keys: those of transfers that have an owner and that a sender may still come back for. */
+  async listOwned(): Promise<ResumeKey[]> {
+    return this.#all(
+      `SELECT k.* FROM resume_keys k JOIN transfers t ON t.key = k.transfer
+        WHERE k.role = 'receiver' AND t.user_id IS NOT NULL
+          AND (t.status IN ('pending', 'in_progress') OR (t.status = 'completed' AND t.told = 0))`,
+    )
+  }
+
   /** Drops all keys of a transfer. Durable. */
   async dropOf(transfer: number): Promise<void> {
     await this.#durably((prepare) => void prepare('DELETE FROM resume_keys WHERE transfer = ?').run(transfer))

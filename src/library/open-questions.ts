@@ -7,8 +7,9 @@
 import type { WalkResult } from '../files/walk.ts'
 import { orAborted } from '../transfer/clock.ts'
 import type { ExcludedEvent } from '../transfer/events.ts'
-import { findListenPlace, type ListenPlace } from './listen-address.ts'
+import { findMeeting } from './find-meeting.ts'
 import type { SendOptions } from './options.ts'
+import type { Meet } from './sender-meeting.ts'
 import { excludedEvents, walkToSend } from './source-walk.ts'
 
 type Look = (options: SendOptions) => Promise<WalkResult>
@@ -29,7 +30,7 @@ export async function settleSending(
   given: SendOptions,
   signal: AbortSignal,
   looking: (isLooking: boolean) => void = () => undefined,
-): Promise<Settled & { readonly place: ListenPlace }> {
+): Promise<Settled & { readonly meet: Meet }> {
   const look: Look = (options) => {
     looking(true)
     return walkToSend(paths, { ...options, signal }).finally(() => looking(false))
@@ -38,7 +39,7 @@ export async function settleSending(
   let settling: Promise<Settled> | null = null
   const settle = (): Promise<Settled> => (settling ??= askAboutFiles(look, walk, given, signal))
   const { listenOnLan } = given
-  const place = await findListenPlace({
+  const meet = await findMeeting({
     ...given,
     signal,
     // The last of the questions. Where there is no place to listen at, none of them is asked.
@@ -49,7 +50,7 @@ export async function settleSending(
         return listenOnLan(...about)
       }),
   })
-  return { ...(await settle()), place }
+  return { ...(await settle()), meet }
 }
 
 async function askAboutFiles(look: Look, walk: WalkResult, given: SendOptions, signal: AbortSignal): Promise<Settled> {

@@ -30,8 +30,28 @@ export interface LanAddress {
   readonly interfaceName: string
 }
 
+/** How a receiving server is met; of use with {@link SendOptions.to} only. */
+export interface ServerOptions {
+  /** The server's token, where it asks for one. */
+  readonly token?: string | undefined
+  /** The server's password, where it asks for one. */
+  readonly password?: string | undefined
+  /** Asked for what the server wants and was not given above. Default: nobody is asked, and `done` rejects. */
+  readonly askSecret?: ((what: 'token' | 'password', signal: StopSignal) => Promise<string>) | undefined
+  /** Path of this side's private key, as `sealift keygen` makes it. Default: another key for each connection. */
+  readonly identity?: string | undefined
+  /** Asked where that key is sealed. */
+  readonly identityPassword?: (() => Promise<string | undefined>) | undefined
+  /** Fingerprint of the server's key, `SHA256:…`. Default: the one remembered, or whichever it has at the first meeting. */
+  readonly serverKey?: string | undefined
+  /** Path of the list of known servers; default in the user's own folder. */
+  readonly knownHosts?: string | undefined
+}
+
 /** What `sendFiles` may be told. `pod`, `lan` or `listen` say where it listens; else that is this machine's Tailscale address. */
-export interface SendOptions extends TransferOptions {
+export interface SendOptions extends TransferOptions, ServerOptions {
+  /** Send to a receiving server, `HOST[:PORT]`, instead of listening; its port is 9000 by default. */
+  readonly to?: string | undefined
   /** Listen on 127.0.0.1. */
   readonly pod?: boolean | undefined
   /** Listen on the address of the local network. */
@@ -73,6 +93,8 @@ export interface SendOptions extends TransferOptions {
    * the same as `all`.
    */
   readonly leaveOut?: ((found: readonly ExcludedEvent[], signal: StopSignal) => boolean | Promise<boolean>) | undefined
+  /** @internal Id of the transfer that is gone on with, where these files are still what it sends. */
+  readonly resumes?: string | undefined
   /** Asked where neither `compress` nor `compressionLevel` is set. Default: `none`. */
   readonly chooseCompression?: ((signal: StopSignal) => CompressSetting | Promise<CompressSetting>) | undefined
 }

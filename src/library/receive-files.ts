@@ -15,9 +15,9 @@ import type { ResumeKey } from '../ledger/resume-keys.ts'
 import { toHex } from '../protocol/bytes.ts'
 import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
+import { CONNECT_TIMEOUT_MS, MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
-import { delay, systemClock } from '../transfer/clock.ts'
+import { systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
@@ -30,19 +30,13 @@ import type { Waiting } from '../transfer/waiting.ts'
 import { listOffer } from './offer-listing.ts'
 import type { ReceiveOptions } from './options.ts'
 import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
+import { Redialling } from './redialling.ts'
 import { makeReceptions } from './receptions.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
-const CONNECT_TIMEOUT_MS = 10_000
 /** With everything saved, the sender gets this long to come back and hear of it. */
 const TELL_TIMEOUT_MS = 3000
-const FIRST_BACK_OFF_MS = 100
-const LONGEST_BACK_OFF_MS = 5000
-/** Before the first session, a connection that is cut in its handshake is dialled again so often (PROTOCOL 1.9). */
-const MAX_CUT_HANDSHAKES = 3
-/** Sessions in a row that move nothing and still renew the patience: a path that lets no record through is no reason to go on for ever. */
-const MAX_IDLE_SESSIONS = 3
 
 /**
  * Fetches what a sender offers.
@@ -91,14 +85,9 @@ class DirectReceive {
   #progress: Progress | null = null
   #conversation: ReceiverSession | null = null
   #identity: Promise<string | null> = Promise.resolve(null)
-  /** Dialling, or about to: since when, and when it is tried again. */
-  #away: { reason: 'connecting' | 'retry'; sinceMs: number; untilMs: number | null } | null = null
+  #redialling: Redialling | null = null
   #wireBytes = 0
   #failed = 0
-  /** When patience began: at the last progress, or at the end of a session, whichever was later. */
-  #patientSinceMs = systemClock.nowMs()
-  #progressed = false
-  #idleSessions = 0
 
   constructor(address: ConnectAddress, options: ReceiveOptions, emit: Emit, signal: AbortSignal, ledger: Ledger) {
     this.#address = address
@@ -117,7 +106,7 @@ class DirectReceive {
       onTransfer: (started) => this.#begin(started),
       onEntry: (entry, status, savedAs) => this.#entry(entry, status, savedAs),
       onProgress: (bytes, files) => {
-        this.#progressed = true
+        this.#redialling?.progressed()
         this.#progress?.add(bytes, files)
       },
       onSize: (sizeBytes) => this.#progress?.setTotal(sizeBytes),
@@ -130,10 +119,7 @@ class DirectReceive {
 
   /** What it waits for; `null` while something happens. */
   get waiting(): Waiting | null {
-    if (this.#away === null) return this.#conversation?.waiting ?? null
-    const { reason, sinceMs, untilMs } = this.#away
-    const nowMs = systemClock.nowMs()
-    return { reason, forMs: nowMs - sinceMs, remainingMs: untilMs === null ? null : Math.max(0, untilMs - nowMs) }
+    return this.#redialling?.waiting ?? this.#conversation?.waiting ?? null
   }
 
   async run(): Promise<TransferResult> {
@@ -222,40 +208,17 @@ class DirectReceive {
 
   /** Sessions one after another, until the transfer is done or cannot go on. */
   async #untilDone(dialer: Dialer): Promise<TransferResult> {
-    let backOffMs = FIRST_BACK_OFF_MS
-    let hadSession = false
-    let cutHandshakes = 0
-    let error: SealiftError | null = null
-    for (;;) {
-      this.#signal.throwIfAborted()
-      try {
-        this.#away = { reason: 'connecting', sinceMs: systemClock.nowMs(), untilMs: null }
-        const dialled = await dialer.connect(this.#signal)
-        this.#away = null
-        hadSession = true
-        const outcome = await this.#session(dialled)
-        if (outcome.kind === 'done') break
-        error = outcome.error
-        // A fault of this side, such as a full disk, is for the user to mend: coming back would meet it again.
-        if (outcome.kind === 'ended' || this.#isOver(error)) break
-        // Stopped by its user before anything was accepted: there is nothing to come back for.
-        if (error.code === 'peer_stopped' && this.#started === null) break
-        if (this.#renewPatience()) backOffMs = FIRST_BACK_OFF_MS
-      } catch (thrown) {
-        this.#signal.throwIfAborted()
-        error = toSealiftError(thrown)
-        if (!hadSession && (!isCutHandshake(error) || ++cutHandshakes > MAX_CUT_HANDSHAKES)) break
-        if (!error.retryable) break
-      }
-      const patienceMs = this.#reception.finished === null ? RECONNECT_TIMEOUT_MS : TELL_TIMEOUT_MS
-      if (!error.retryable || systemClock.nowMs() - this.#patientSinceMs > patienceMs) break
-      this.#emit({ event: 'warning', code: error.code, message: `${error.message}; connecting again` })
-      const waitMs = backOffMs * (0.5 + Math.random())
-      const nowMs = systemClock.nowMs()
-      this.#away = { reason: 'retry', sinceMs: nowMs, untilMs: nowMs + waitMs }
-      await delay(systemClock, waitMs, this.#signal)
-      backOffMs = Math.min(backOffMs * 2, LONGEST_BACK_OFF_MS)
-    }
+    const redialling = new Redialling({
+      clock: systemClock,
+      connect: (signal) => dialer.connect(signal),
+      session: (dialled) => this.#session(dialled),
+      // Stopped by its user before anything was accepted: there is nothing to come back for.
+      isOver: (error) => this.#isOver(error) || (error.code === 'peer_stopped' && this.#started === null),
+      patienceMs: () => (this.#reception.finished === null ? RECONNECT_TIMEOUT_MS : TELL_TIMEOUT_MS),
+      onRetry: ({ code, message }) => this.#emit({ event: 'warning', code, message: `${message}; connecting again` }),
+    })
+    this.#redialling = redialling
+    const error = await redialling.run(this.#signal)
     // Once all is saved, it does not matter that the sender may not know: it can ask again.
     if (error === null || this.#reception.finished !== null) return this.#result()
     if (this.#isOver(error)) throw await this.#giveUp(error)
@@ -279,19 +242,6 @@ class DirectReceive {
     )
     await this.#reception.giveUp(error)
     return error
-  }
-
-  /**
-   * A session is over. Patience begins at its end and not at the last progress in it, since it takes 30 seconds of
-   * silence to see that a connection is dead.
-   * @returns whether anything had moved
-   */
-  #renewPatience(): boolean {
-    const progressed = this.#progressed
-    this.#progressed = false
-    this.#idleSessions = progressed ? 0 : this.#idleSessions + 1
-    if (this.#idleSessions <= MAX_IDLE_SESSIONS) this.#patientSinceMs = systemClock.nowMs()
-    return progressed
   }
 
   async #session({ session, resumeId }: DialledSession): Promise<ReceiverOutcome> {
@@ -451,9 +401,4 @@ const HINTS: Readonly<Partial<Record<SealiftError['code'], string>>> = {
 /** Nobody listens there any more. */
 function isRefused({ code, cause }: SealiftError): boolean {
   return code === 'connect_failed' && cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
-}
-
-/** The connection was made and then broke: the token may not be spent yet, so it is worth another try at once. */
-function isCutHandshake(error: SealiftError): boolean {
-  return error.code === 'connection_lost'
 }

@@ -13,13 +13,16 @@ import { type Run, startTransfer, type Transfer } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 /** What the ledger remembers: which files they are. */
-type Remembered = 'exclude' | 'excludeFrom' | 'all' | 'links' | 'priority' | 'leaveOut'
+type Remembered = 'exclude' | 'excludeFrom' | 'all' | 'links' | 'priority' | 'leaveOut' | 'resumes'
 
 /**
  * Options of both sides; those of the other one change nothing. `port` is where a sender listens and where a receiver
  * connects, by default as before.
  */
-export interface ResumeOptions extends Omit<SendOptions, Remembered>, Omit<ReceiveOptions, 'outputDir'> {}
+export interface ResumeOptions extends Omit<SendOptions, Remembered>, Omit<ReceiveOptions, 'outputDir'> {
+  /** Where the same files are now, if a sender's have moved. Others than those are another transfer. */
+  readonly paths?: readonly string[] | undefined
+}
 
 /**
  * Goes on with an unfinished transfer: a sender with the paths, options and address of before, a receiver with the
@@ -81,9 +84,12 @@ async function endReadOnce(row: TransferRow, ledger: Ledger): Promise<never> {
 function sendAgain(row: TransferRow, options: ResumeOptions): Run {
   const before = placeBefore(row.plan)
   const isPlaceNamed = options.pod === true || options.lan === true || options.listen !== undefined
-  return runSend(row.roots, {
-    ...options,
-    ...(row.options as Pick<SendOptions, Remembered>),
+  const remembered = row.options as Pick<SendOptions, Remembered | 'to'>
+  const again = { ...options, ...remembered, resumes: row.id }
+  const to = options.to ?? remembered.to
+  if (to !== undefined) return runSend(options.paths ?? row.roots, { ...again, to })
+  return runSend(options.paths ?? row.roots, {
+    ...again,
     listen: isPlaceNamed ? options.listen : before.host,
     // Who was not to come in then is not to come in now.
     allowUsers: options.allowUsers ?? before.allowUsers,

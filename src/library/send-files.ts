@@ -10,9 +10,9 @@ import { SealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { manifestDigest } from '../transfer/manifest-digest.ts'
-import type { ListenPlace } from './listen-address.ts'
 import { settleSending } from './open-questions.ts'
 import type { SendOptions } from './options.ts'
+import type { Meet } from './sender-meeting.ts'
 import { type Replaced, SenderRun } from './sender-run.ts'
 import { compressSetting, excludedEvents, walkWarnings } from './source-walk.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult, type Watch } from './transfer.ts'
@@ -64,7 +64,7 @@ class DirectSend {
         ? null
         : { reason: 'files', forMs: systemClock.nowMs() - lookingSinceMs, remainingMs: null },
     )
-    const { walk, options, place } = await settleSending(this.#paths, this.#options, this.#signal, (isLooking) => {
+    const { walk, options, meet } = await settleSending(this.#paths, this.#options, this.#signal, (isLooking) => {
       lookingSinceMs = isLooking ? systemClock.nowMs() : null
     })
     this.#options = options
@@ -72,13 +72,13 @@ class DirectSend {
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')
     const ledger = await openUserLedger(this.#options.ledgerPath)
     try {
-      return await this.#send(walk, place, ledger)
+      return await this.#send(walk, meet, ledger)
     } finally {
       await ledger.close()
     }
   }
 
-  async #send(walk: WalkResult, place: ListenPlace, ledger: Ledger): Promise<TransferResult> {
+  async #send(walk: WalkResult, meet: Meet, ledger: Ledger): Promise<TransferResult> {
     const { manifest } = walk
     const checksum = manifestDigest(manifest)
     const { id, key, replaces } = await this.#takeUp(manifest, walk, checksum, ledger)
@@ -97,7 +97,7 @@ class DirectSend {
     })
     this.#watch(() => run.waiting)
     try {
-      return await run.run(place, this.#signal)
+      return await run.run(meet, this.#signal)
     } finally {
       lock.release()
     }
@@ -111,14 +111,17 @@ class DirectSend {
     ledger: Ledger,
   ): Promise<{ id: string; key: number; replaces: Replaced | null }> {
     const roots = [...manifest.roots()].map((root) => walk.sources.sourcePath(root))
-    const { exclude = [], excludeFrom = [], all = false, links = true, priority = 5 } = this.#options
-    const options = { exclude, excludeFrom, all, links, priority }
-    const same = await ledger.transfers.findResumableSender({ roots, options, checksum })
+    const { exclude = [], excludeFrom = [], all = false, links = true, priority = 5, to, resumes } = this.#options
+    const wanted = resumes === undefined ? null : await ledger.transfers.find(resumes, 'sender')
+    // Each server has its own transfer of the same files; one that is gone on with stays what it was.
+    const options = { exclude, excludeFrom, all, links, priority, to: wanted === null ? to : wanted.options['to'] }
+    const isWanted = wanted !== null && wanted.completedAtMs === null && wanted.checksum === checksum
+    const same = isWanted ? wanted : await ledger.transfers.findResumableSender({ roots, options, checksum })
     if (same !== null) {
       const before = same.replaces === null ? null : await ledger.transfers.find(same.replaces, 'sender')
       return { id: same.id, key: same.key, replaces: before === null || before.completedAtMs !== null ? null : before }
     }
-    const older = await ledger.transfers.findReplaceableSender(roots)
+    const older = await this.#findOlder(roots, options.to, ledger)
     const id = randomUUID()
     const key = await ledger.transfers.create({
       id,
@@ -135,5 +138,11 @@ class DirectSend {
       replaces: older?.id ?? null,
     })
     return { id, key, replaces: older }
+  }
+
+  /** The unfinished transfer of the same roots to the same receiver. */
+  async #findOlder(roots: readonly string[], to: unknown, ledger: Ledger): Promise<Replaced | null> {
+    const older = await ledger.transfers.findReplaceableSender(roots)
+    return older !== null && older.options['to'] === to ? older : null
   }
 }

@@ -14,7 +14,7 @@ import { MAX_TEXT_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, Manifest } from '../protocol/manifest.ts'
 import { nameFault } from '../protocol/names.ts'
 import { manifestDigest } from '../transfer/manifest-digest.ts'
-import { findListenPlace } from './listen-address.ts'
+import { findMeeting } from './find-meeting.ts'
 import type { StreamSendOptions } from './options.ts'
 import { SenderRun } from './sender-run.ts'
 import { compressSetting } from './source-walk.ts'
@@ -119,7 +119,7 @@ async function sendOne(
   signal.throwIfAborted()
   const compress = compressSetting(options)
   checkCompression(compress, options.compressionLevel ?? null)
-  const place = await findListenPlace({ ...options, signal })
+  const meet = await findMeeting({ ...options, signal })
   const manifest = new Manifest(1)
   manifest.add({
     kind: KIND_FILE,
@@ -162,7 +162,7 @@ async function sendOne(
         compress,
       })
       watch(() => run.waiting)
-      return await run.run(place, signal)
+      return await run.run(meet, signal)
     } finally {
       lock.release()
     }

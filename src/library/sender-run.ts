@@ -1,38 +1,29 @@
 /**
- * One process's part in a transfer at the sender, from the open port to the end: joins token, admission, listener, progress
- * and ledger around the engine's {@link Sender}. What is sent, and under which id, was decided before.
+ * One process's part in a transfer at the sender, from the first meeting to the end: joins progress, events and ledger
+ * around the engine's {@link Sender}. What is sent, and under which id, was decided before; how the two sides meet is the
+ * business of a {@link SenderMeeting}.
  */
 
-import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import type { StreamListener } from '../carriers/carrier.ts'
-import { listenTcp } from '../carriers/tcp.ts'
-import { formatAddress } from '../config/address.ts'
-import { nodeCrypto } from '../crypto/node.ts'
 import type { ContentReader } from '../files/content-reader.ts'
 import { StreamReader } from '../files/stream-reader.ts'
-import { DirectToken } from '../guard/direct-token.ts'
-import { generateToken, normalizeToken } from '../identity/token.ts'
 import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { toHex } from '../protocol/bytes.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
 import { isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { DEFAULT_PORT, DEFAULT_WAIT_MS, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
-import { Admission } from '../transfer/admission.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { Outgoing } from '../transfer/outgoing.ts'
-import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { Sender } from '../transfer/sender.ts'
 import { isRefusal } from '../transfer/sender-session.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { Waiting } from '../transfer/waiting.ts'
-import { DoorWarnings } from './door-warnings.ts'
-import type { ListenPlace } from './listen-address.ts'
 import type { SendOptions } from './options.ts'
+import type { Meet, SenderMeeting } from './sender-meeting.ts'
 import type { Emit, TransferResult } from './transfer.ts'
 
 /** The unfinished transfer of the same roots that a new one stands in for. */
@@ -57,7 +48,7 @@ export interface RunContext {
   readonly compress: CompressSetting
 }
 
-/** Everything from the open port to the end of one process's part in a transfer. */
+/** Everything from the first meeting to the end of one process's part in a transfer. */
 export class SenderRun {
   readonly #options: SendOptions
   readonly #emit: Emit
@@ -65,13 +56,12 @@ export class SenderRun {
   readonly #outgoing: Outgoing
   readonly #progress: Progress
   readonly #files: number
-  readonly #resumeKeys = new Map<string, Uint8Array>()
+  #meeting: SenderMeeting | null = null
   #sender: Sender | null = null
   #failed: number
   /** Why the last of the files that failed did. */
   #failure: SealiftError['code'] = 'partial'
   #resumedBytes: number | null = null
-  #resumeId: Uint8Array | null = null
 
   constructor(options: SendOptions, emit: Emit, context: RunContext) {
     this.#options = options
@@ -90,7 +80,10 @@ export class SenderRun {
       reader,
       clock: systemClock,
       onSize: (sizeBytes) => this.#settleSize(sizeBytes),
-      onProgress: (bytes) => this.#progress.add(bytes, 0),
+      onProgress: (bytes) => {
+        this.#meeting?.progressed()
+        this.#progress.add(bytes, 0)
+      },
       onEnded: (entry, state, code) => this.#entryEnded(entry, state, code),
     })
   }
@@ -107,82 +100,27 @@ export class SenderRun {
 
   /** What it waits for; `null` while something happens, and before it listens. */
   get waiting(): Waiting | null {
-    return this.#sender?.waiting ?? null
+    return this.#meeting?.waiting ?? this.#sender?.waiting ?? null
   }
 
-  async run(place: ListenPlace, signal: AbortSignal): Promise<TransferResult> {
-    const { id, manifest, checksum, replaces, ledger, key } = this.#context
-    const probe = this.#options.probe ?? noProbe
-    const token = generateToken(2, randomBytes)
-    const gate = new DirectToken(normalizeToken(token))
-    await this.#loadResumeKeys()
-    const sender = new Sender({
-      outgoing: this.#outgoing,
-      offer: {
-        transferId: id,
-        replaces: replaces?.id ?? null,
-        name: this.#options.name ?? hostname(),
-        maxChunkBytes: MAX_CHUNK_BYTES,
-        entries: manifest.count,
-        files: this.#files,
-        bytes: this.#offeredBytes,
-        digest: checksum,
-        conflict: this.#options.conflict ?? null,
-        ...(this.#context.content === 'text' ? { text: true } : {}),
-      },
-      clock: systemClock,
-      compress: this.#context.compress,
-      compressionLevel: this.#options.compressionLevel ?? null,
-      waitMs: this.#options.waitMs ?? DEFAULT_WAIT_MS,
-      probe,
-      resumable: this.#isResumable,
-      onHello: (session) => {
-        this.#emit({
-          event: 'connected',
-          transferId: id,
-          peer: session.peer.address,
-          identity: place.tailnet?.gate.identityOf(session.peer) ?? null,
-          suite: session.suite,
-          cipher: session.cipher,
-        })
-        ledger.transfers
-          .update(key, { status: 'in_progress', peer: session.peer.address })
-          .catch((error: unknown) => sender.stop(toSealiftError(error)))
-      },
-      onAccepted: () => this.#accepted(),
-      onDone: () => ledger.transfers.finish(key, 'completed'),
-      onWarning: (code, message) => this.#emit({ event: 'warning', code, message }),
-    })
+  async run(meet: Meet, signal: AbortSignal): Promise<TransferResult> {
+    const { id, ledger, key, replaces } = this.#context
+    const meeting = (this.#meeting = meet({
+      options: this.#options,
+      emit: this.#emit,
+      ledger,
+      id,
+      key,
+      replaced: replaces?.key ?? null,
+      files: this.#files,
+      bytes: this.#offeredBytes,
+    }))
+    const sender = (this.#sender = this.#makeSender(meeting))
     const stop = (): void => void sender.stop(toSealiftError(signal.reason))
-    const warnings = new DoorWarnings(this.#emit, gate, place.tailnet?.gate ?? null)
-    const admission = this.#admission(gate, sender, place, warnings)
-    let listener: StreamListener | null = null
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
     try {
-      listener = await listenTcp({
-        host: place.host,
-        port: this.#options.port ?? DEFAULT_PORT,
-        onStream: (stream) => admission.accept(paced(stream, this.#options.bytesPerSecond, systemClock, signal)),
-      })
-      const connect = `${formatAddress(place.address, listener.port)}:${token}`
-      this.#emit({
-        event: 'listening',
-        transferId: id,
-        address: place.address,
-        port: listener.port,
-        token,
-        tailnet: place.tailnet?.name ?? null,
-        connect,
-        files: this.#files,
-        bytes: this.#offeredBytes,
-      })
-      const { allowUsers, allowTags } = this.#options
-      this.#sender = sender
-      await ledger.transfers.update(key, { plan: { host: place.address, port: listener.port, allowUsers, allowTags } })
-      void warnings.ofAbsent()
-      probe('listening')
-      await sender.end
+      await meeting.run(sender, signal)
       return this.#finish(sender)
     } catch (error) {
       const failure = toSealiftError(error)
@@ -196,62 +134,51 @@ export class SenderRun {
     } finally {
       signal.removeEventListener('abort', stop)
       this.#progress.stop()
-      admission.close()
+      await meeting.close()
       this.#outgoing.close()
-      await listener?.close()
     }
   }
 
-  #admission(gate: DirectToken, sender: Sender, { tailnet }: ListenPlace, warnings: DoorWarnings): Admission {
-    const { ledger, key } = this.#context
-    return new Admission({
-      crypto: nodeCrypto,
+  #makeSender(meeting: SenderMeeting): Sender {
+    const { id, manifest, checksum, replaces, ledger, key, content, compress } = this.#context
+    const sender: Sender = new Sender({
+      outgoing: this.#outgoing,
+      offer: {
+        transferId: id,
+        replaces: replaces?.id ?? null,
+        name: this.#options.name ?? hostname(),
+        maxChunkBytes: MAX_CHUNK_BYTES,
+        entries: manifest.count,
+        files: this.#files,
+        bytes: this.#offeredBytes,
+        digest: checksum,
+        conflict: this.#options.conflict ?? null,
+        ...(content === 'text' ? { text: true } : {}),
+      },
       clock: systemClock,
-      purpose: 'direct',
-      role: 'sender',
-      gate,
-      ...(tailnet === null ? {} : { checkPeer: (peer) => tailnet.gate.check(peer) }),
-      findResumeKey: (id) => this.#resumeKeys.get(toHex(id)) ?? null,
-      commit: async ({ suite, resumeId, resumeKey }) => {
-        if (suite === 'resume') return
-        await ledger.resumeKeys.save({ resumeId, resumeKey, role: 'sender', transfer: key, confirmed: true })
-        await ledger.resumeKeys.attach(resumeId, 'sender', key)
-        this.#forgetResumeKeys()
-        this.#resumeKeys.set(toHex(resumeId), resumeKey)
-        this.#options.probe?.('resume-key-kept')
+      compress,
+      compressionLevel: this.#options.compressionLevel ?? null,
+      waitMs: meeting.waitMs,
+      probe: this.#options.probe ?? noProbe,
+      resumable: this.#isResumable,
+      onHello: (session) => {
+        this.#emit({
+          event: 'connected',
+          transferId: id,
+          peer: session.peer.address,
+          identity: meeting.identityOf(session.peer),
+          suite: session.suite,
+          cipher: session.cipher,
+        })
+        ledger.transfers
+          .update(key, { status: 'in_progress', peer: session.peer.address })
+          .catch((error: unknown) => sender.stop(toSealiftError(error)))
       },
-      onRefused: (peer, error, { wrong, burned }) => {
-        this.#emit({ event: 'refused', peer: peer.address, code: error.code, until: null })
-        if (wrong) warnings.ofGuess(peer)
-        if (error.code === 'peer_refused') warnings.ofStranger(error)
-        if (burned) {
-          void sender.stop(
-            new SealiftError('token_burned', 'too many wrong tokens were tried; this one is void', {
-              hint: 'run the same line again: it makes a new token, and goes on where it was',
-            }),
-          )
-        }
-      },
-      onSession: (session, { resumeId }) => {
-        this.#resumeId = resumeId
-        this.#options.probe?.('handshake-confirmed')
-        void sender.join(session)
-      },
-      onFault: (error) => void sender.stop(error),
+      onAccepted: () => this.#accepted(),
+      onDone: () => ledger.transfers.finish(key, 'completed'),
+      onWarning: (code, message) => this.#emit({ event: 'warning', code, message }),
     })
-  }
-
-  async #loadResumeKeys(): Promise<void> {
-    const { ledger, key, replaces } = this.#context
-    for (const transfer of [key, replaces?.key]) {
-      const found = transfer === undefined ? null : await ledger.resumeKeys.findByTransfer(transfer)
-      if (found !== null) this.#resumeKeys.set(toHex(found.resumeId), found.resumeKey)
-    }
-  }
-
-  #forgetResumeKeys(): void {
-    for (const key of this.#resumeKeys.values()) key.fill(0)
-    this.#resumeKeys.clear()
+    return sender
   }
 
   #accepted(): void {
@@ -270,7 +197,8 @@ export class SenderRun {
   /** The receiver has taken over what it had of the older transfer; its key goes on with the new one. */
   async #endReplaced({ key }: Replaced): Promise<void> {
     const { ledger } = this.#context
-    if (this.#resumeId !== null) await ledger.resumeKeys.attach(this.#resumeId, 'sender', this.#context.key)
+    const resumeId = this.#meeting?.resumeId ?? null
+    if (resumeId !== null) await ledger.resumeKeys.attach(resumeId, 'sender', this.#context.key)
     await ledger.transfers.finish(key, 'cancelled')
   }
 

@@ -49,6 +49,8 @@ export const CHECKPOINT_MS = 250
 export const SYNC_BYTES = 256 << 20
 export const SYNC_MS = 5000
 
+/** For looking up a name and connecting to it, together. */
+export const CONNECT_TIMEOUT_MS = 10_000
 export const HANDSHAKE_TIMEOUT_MS = 10_000
 /** Nothing sent for so long: send a PING. */
 export const PING_INTERVAL_MS = 10_000
@@ -72,6 +74,8 @@ export const MAX_SERVER_GUESSES_PER_MINUTE = 60
 export const MAX_INITIATOR_CONFIRMATIONS = 3
 
 export const DEFAULT_PORT = 15_820
+/** Where a receiving server listens, and is looked for. */
+export const DEFAULT_SERVER_PORT = 9000
 export const DEFAULT_WAIT_MS = 300_000
 export const LEASE_TIMEOUT_MS = 60_000
 export const STALE_STAGING_MS = 7 * 24 * 3600 * 1000

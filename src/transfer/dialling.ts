@@ -159,8 +159,6 @@ export class Dialer {
       const { suite, resumeId } = done
       session = new Session({ stream, inbox, crypto, secrets: done, role, clock, purpose })
       if (server !== undefined) {
-        // What goes wrong from here on is no fault of a resume key.
-        attempt.suite = null
         await server.applicant.enter(session, met.isKnown || suite === 'resume')
         if (done.peerStaticKey !== null) await server.trust.confirm(done.peerStaticKey)
         await this.#options.commit(confirm.pending, suite)

@@ -11,6 +11,7 @@ import { CONSENT_TIMEOUT_MS, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { ManifestDecoder } from '../protocol/manifest-pages.ts'
 import {
+  type Accept,
   type ChunkMessage,
   type Done,
   type Hello,
@@ -39,6 +40,8 @@ export interface AcceptedTransfer {
   readonly target: 'disk' | 'output'
   /** Whether the sender may have nothing to send for as long as it likes. */
   readonly mayPause: boolean
+  /** To how many bytes a second this sender is held; told to it. */
+  readonly bytesPerSecond?: number
   /** States of all entries that are not pending, as runs. */
   stateRuns(): Iterable<StateRun>
   safeRanges(): RangeSet
@@ -228,7 +231,7 @@ export class ReceiverSession {
     }
     if (this.#session.isOver) return
     this.#accepted = accepted
-    await this.#session.send({ type: 'accept', accept: { epoch: accepted.epoch } })
+    await this.#session.send({ type: 'accept', accept: acceptOf(accepted) })
     await this.#sendStates(accepted)
     const safe = accepted.safeRanges()
     const pages = [...encodeRangePages(safe)]
@@ -319,6 +322,10 @@ export class ReceiverSession {
   fault(error: SealiftError): void {
     this.#fault(error)
   }
+}
+
+function acceptOf({ epoch, bytesPerSecond }: AcceptedTransfer): Accept {
+  return bytesPerSecond === undefined ? { epoch } : { epoch, bytesPerSecond }
 }
 
 function senderFailure(code: ErrorCode): string {

@@ -21,6 +21,7 @@ import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import { Incoming } from './incoming.ts'
 import { entriesOf, publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
 import { doneBefore, endedTransfer } from './ended-transfer.ts'
+import { findKnownTransfer } from './known-transfer.ts'
 import type { LastingReception, StartedTransfer } from './lasting-reception.ts'
 import type { AcceptedTransfer } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
@@ -36,6 +37,8 @@ export interface ReceptionOptions extends DecisionOptions {
   readonly host: string
   readonly port: number
   readonly peer: string
+  /** Whose transfers these are (PROTOCOL 1.11); a receiver that is no server has none but its user's. */
+  readonly owner?: string | undefined
   /** Whether `onEntry` wants to hear of each file that was saved. */
   readonly reportsFiles: boolean
   /** The transfer is known, now or after a restart. */
@@ -127,15 +130,9 @@ export class DirectReception implements LastingReception {
   }
 
   async joined(resumeId: Uint8Array): Promise<void> {
-    const { ledger } = this.#options
-    const row = await ledger.resumeKeys.findById(resumeId, 'receiver')
-    row?.resumeKey.fill(0)
-    const key = row?.transfer ?? null
+    const { key, known } = await findKnownTransfer(this.#options.ledger, resumeId)
     this.#resume = { id: resumeId, key }
-    this.#known = null
-    const transfer = key === null ? null : await ledger.transfers.get(key)
-    if (transfer === null || transfer.checksum === null || !(await ledger.manifests.has(transfer.key))) return
-    this.#known = { transferId: transfer.id, digest: transfer.checksum }
+    this.#known = known
   }
 
   async offered(offer: Offer): Promise<void> {
@@ -221,6 +218,7 @@ export class DirectReception implements LastingReception {
       checksum: offer.digest,
       host: this.#options.host,
       peer: this.#options.peer,
+      userId: this.#options.owner ?? null,
       outputDir,
       options: { port: this.#options.port },
       plan,

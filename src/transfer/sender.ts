@@ -11,7 +11,7 @@ import { SealiftError } from '../protocol/errors.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import type { Clock } from './clock.ts'
 import type { Outgoing } from './outgoing.ts'
-import { SenderSession } from './sender-session.ts'
+import { type SenderOutcome, SenderSession } from './sender-session.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
 import type { Waiting } from './waiting.ts'
@@ -22,7 +22,8 @@ export interface SenderOptions {
   readonly clock: Clock
   readonly compress: CompressSetting
   readonly compressionLevel: number | null
-  readonly waitMs: number
+  /** How long to wait while there is no session; `null` where whoever brings sessions sees to that. */
+  readonly waitMs: number | null
   /** Whether another process could go on where this one ends. */
   readonly resumable: boolean
   readonly probe: StageProbe
@@ -55,6 +56,11 @@ export class Sender {
     return this.#end.promise
   }
 
+  /** Whether it was stopped, or all is done. */
+  get isOver(): boolean {
+    return this.#stopped !== null || this.#done !== null
+  }
+
   /** Bytes of all sessions so far, both directions. */
   get wireBytes(): number {
     return this.#wireBytes + (this.#current?.session.wireBytes ?? 0)
@@ -65,16 +71,20 @@ export class Sender {
     if (this.#current !== null) return this.#current.conversation.waiting
     if (this.#stopped !== null || this.#done !== null) return null
     const { clock, waitMs } = this.#options
+    if (waitMs === null) return null
     const forMs = clock.nowMs() - this.#waitingSinceMs
     return { reason: this.#hadSession ? 'return' : 'receiver', forMs, remainingMs: Math.max(0, waitMs - forMs) }
   }
 
-  /** Takes a confirmed session; an older one makes room for it. Never rejects. */
-  async join(session: Session): Promise<void> {
+  /**
+   * Takes a confirmed session; an older one makes room for it. Never rejects.
+   * @returns how it went; `null` where the sender was stopped before it, or a newer session took over
+   */
+  async join(session: Session): Promise<SenderOutcome | null> {
     const stopped = this.#stopped
     if (stopped !== null) {
       await session.close(stopped.wireCode)
-      return
+      return null
     }
     const older = this.#current
     this.#cancelWait()
@@ -99,13 +109,14 @@ export class Sender {
     void older?.conversation.stop(new SealiftError('replaced', 'a newer session took over'))
     const outcome = await conversation.run()
     this.#wireBytes += session.wireBytes
-    if (!this.#leave(session)) return
+    if (!this.#leave(session)) return null
     if (this.#done !== null) this.#end.resolve(this.#done)
     else if (outcome.kind === 'refused') this.#end.reject(outcome.error)
-    else if (outcome.kind === 'broken' && this.#stopped === null) {
+    else if (outcome.kind === 'broken' && this.#stopped === null && this.#options.waitMs !== null) {
       this.#options.onWarning(outcome.error.code, `${outcome.error.message}; waiting for it to come back`)
       this.#wait()
     }
+    return outcome
   }
 
   /** @returns whether the session was the current one until now */
@@ -118,6 +129,7 @@ export class Sender {
   #wait(): void {
     const { clock, waitMs } = this.#options
     this.#cancelWait()
+    if (waitMs === null) return
     this.#waitingSinceMs = clock.nowMs()
     this.#cancelWait = clock.after(waitMs, () => {
       const minutes = formatWait(waitMs)

@@ -1,11 +1,11 @@
 /** `sealift keygen`: makes the key pair that a client is authorised by, or a server known by. */
 
-import { readFileSync } from 'node:fs'
 import { countCharacters, MIN_PASSWORD_CHARACTERS, normalizePassword } from '../../identity/password.ts'
 import { createIdentity } from '../../library/create-identity.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output, type OutputOptions, shown } from '../output.ts'
 import { askNewPassword } from '../secret-prompt.ts'
+import { findPassword } from '../secrets.ts'
 
 export interface KeygenCommandOptions extends OutputOptions {
   readonly output?: string
@@ -20,7 +20,7 @@ export async function keygen(given: KeygenCommandOptions, signal: AbortSignal): 
   let password: string | undefined
   const { privateKey, publicKey, fingerprint, line } = await createIdentity({
     outputDir: given.output,
-    password: async () => (password = await findPassword(given, output, signal)),
+    password: async () => (password = await choosePassword(given, output, signal)),
   })
   for (const [code, message] of warningsOf(given, password)) {
     output.event({ event: 'warning', code, message })
@@ -41,7 +41,7 @@ export async function keygen(given: KeygenCommandOptions, signal: AbortSignal): 
   output.say('This line in the list of authorised keys of a server lets you send to it.')
 }
 
-async function findPassword(
+async function choosePassword(
   { password, passwordFile }: KeygenCommandOptions,
   output: Output,
   signal: AbortSignal,
@@ -49,23 +49,13 @@ async function findPassword(
   if (typeof password === 'string' && passwordFile !== undefined)
     throw new SealiftError('usage', '--password with a value and --password-file exclude each other')
   if (typeof password === 'string') return password
-  if (passwordFile !== undefined) return readPasswordFile(passwordFile)
-  const set = process.env['SEALIFT_PASSWORD'] ?? ''
-  if (set !== '') return set
+  const found = findPassword(passwordFile)
+  if (found !== undefined) return found
   if (password === undefined) return undefined
   if (output.canAsk) return askNewPassword((text) => void normalizePassword(text).fill(0), signal)
   throw new SealiftError('usage', 'there is no terminal to ask for the password', {
     hint: 'set SEALIFT_PASSWORD, or name a file that holds it with --password-file',
   })
-}
-
-/** The first line of the file. @throws SealiftError `settings_invalid` */
-function readPasswordFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').split(/\r?\n/, 1)[0] ?? ''
-  } catch (cause) {
-    throw new SealiftError('settings_invalid', `the file of --password-file cannot be read: ${path}`, { cause })
-  }
 }
 
 function warningsOf(given: KeygenCommandOptions, password: string | undefined): (readonly [string, string])[] {

@@ -12,11 +12,13 @@ import { askAboutConflicts, askToAccept, offerLines, type OfferViewOptions } fro
 import { Output, shown } from '../output.ts'
 import { listNames, shownName } from '../name-lists.ts'
 import { askFor } from '../prompt.ts'
+import { tokenOfEnvironment } from '../secrets.ts'
 import { readRate, type SharedOptions } from '../settings.ts'
+import { isServerWanted, receiveAsServer, type ReceiveServerCommandOptions, serverOptionsOf } from './receive-server.ts'
 import { checkStandardOutput, STDOUT, writeToStandardOutput } from '../standard-output.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
 
-export interface ReceiveCommandOptions extends SharedOptions {
+export interface ReceiveCommandOptions extends SharedOptions, ReceiveServerCommandOptions {
   readonly outputDir?: string
   readonly conflict?: ConflictPolicy
   readonly portableNames?: boolean
@@ -28,6 +30,11 @@ export async function receive(
   given: ReceiveCommandOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  if (address === undefined && isServerWanted(given)) {
+    await receiveAsServer(given, signal)
+    return
+  }
+  refuseServerOptions(given)
   const output = new Output(given)
   const toOutput = given.outputDir === STDOUT
   if (toOutput) checkStandardOutput(output.json)
@@ -55,6 +62,15 @@ export async function receive(
   if (offered.kind === 'files') sayReceived(result, output)
   else if (offered.kind === 'output')
     output.say(`Received ${formatSize(result.bytes)} ${formatPace(result)}; its SHA-256 is that of the sender.`)
+}
+
+/** @throws SealiftError `usage` where an option of the server stands beside the address of a sender */
+function refuseServerOptions(given: ReceiveCommandOptions): void {
+  const [name] = serverOptionsOf(given)
+  if (name === undefined) return
+  throw new SealiftError('usage', `${name} is for the receiving server, and none is started here`, {
+    hint: 'with --host or --port, and without an address, receive is a server',
+  })
 }
 
 /** The last lines of a receiver. */
@@ -109,11 +125,6 @@ function readToken(text: string): string {
   }
   normalizeToken(text).fill(0)
   return text
-}
-
-export function tokenOfEnvironment(): string | undefined {
-  const set = process.env['SEALIFT_TOKEN']
-  return set === undefined || set.trim() === '' ? undefined : set
 }
 
 /** Shows an offer that is taken without a question. */

@@ -3,9 +3,10 @@
 import { resumeTransfer } from '../../library/resume-transfer.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output } from '../output.ts'
+import { tokenOfEnvironment } from '../secrets.ts'
 import { type PlaceOptions, readPlace, readRate, type SharedOptions } from '../settings.ts'
 import { TransferView } from '../transfer-view.ts'
-import { sayReceived, showOffer, tokenOfEnvironment } from './receive.ts'
+import { sayReceived, showOffer } from './receive.ts'
 import { saySent } from './send.ts'
 
 export interface ResumeCommandOptions extends SharedOptions, PlaceOptions {

@@ -9,18 +9,12 @@ import type { CompressSetting, ConflictPolicy } from '../../protocol/choices.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output, shown } from '../output.ts'
 import { askSender, askToListen } from '../send-questions.ts'
-import {
-  type PlaceOptions,
-  readNumber,
-  readPatternFiles,
-  readPlace,
-  readRate,
-  type SharedOptions,
-} from '../settings.ts'
+import { type PlaceOptions, readNumber, readPatternFiles, readRate, type SharedOptions } from '../settings.ts'
+import { readDestination, type ServerOptions } from '../destination.ts'
 import { sendGivenText, sendInput, STDIN } from './send-input.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
 
-export interface SendCommandOptions extends SharedOptions, PlaceOptions {
+export interface SendCommandOptions extends SharedOptions, PlaceOptions, ServerOptions {
   readonly exclude?: string[]
   readonly excludeFrom?: string[]
   readonly all?: boolean
@@ -33,15 +27,18 @@ export interface SendCommandOptions extends SharedOptions, PlaceOptions {
   /** What standard input is saved as. */
   readonly name?: string
   readonly text?: string
+  readonly file?: string[]
 }
 
 /** @throws SealiftError what the command ends with, where that is not success */
-export async function send(paths: readonly string[], given: SendCommandOptions, signal: AbortSignal): Promise<void> {
+export async function send(named: readonly string[], given: SendCommandOptions, signal: AbortSignal): Promise<void> {
   const output = new Output(given)
+  const paths = [...named, ...(given.file ?? [])]
+  const asks = output.canAsk && given.yes !== true
   const options: SendOptions = {
     signal,
     fileEvents: output.json,
-    ...readPlace(given),
+    ...readDestination(given, asks, output, signal),
     exclude: given.exclude,
     excludeFrom: readPatternFiles(given.excludeFrom),
     all: given.all,
@@ -52,7 +49,6 @@ export async function send(paths: readonly string[], given: SendCommandOptions, 
     priority: readNumber(given.priority, '--priority', 0, 9),
     bytesPerSecond: readRate(given.bwlimit),
   }
-  const asks = output.canAsk && given.yes !== true
   if (given.name !== undefined && !paths.includes(STDIN))
     throw new SealiftError('usage', '--name is for standard input only', { hint: 'files keep their own names' })
   if (given.dryRun === true && (given.text !== undefined || paths.includes(STDIN)))

@@ -1,0 +1,168 @@
+/**
+ * The sender goes to a server, and comes back to it when the connection drops: joins the server's key, secrets and keys for
+ * coming back into a {@link SenderMeeting}.
+ */
+
+import { dialTcp } from '../carriers/tcp.ts'
+import { formatAddress } from '../config/address.ts'
+import { nodeCrypto } from '../crypto/node.ts'
+import { stretchPassword } from '../crypto/stretching.ts'
+import { normalizePassword } from '../identity/password.ts'
+import { fingerprintOf } from '../identity/public-key.ts'
+import { normalizeToken } from '../identity/token.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { CONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
+import { systemClock } from '../transfer/clock.ts'
+import { type DialledSession, Dialer } from '../transfer/dialling.ts'
+import { Applicant } from '../transfer/inner-authentication.ts'
+import { paced } from '../transfer/pacing.ts'
+import type { Sender } from '../transfer/sender.ts'
+import type { Waiting } from '../transfer/waiting.ts'
+import { Redialling, type SessionOutcome } from './redialling.ts'
+import { SenderKeys } from './sender-keys.ts'
+import type { MeetingContext, SenderMeeting } from './sender-meeting.ts'
+import type { ServerEntrance } from './server-entrance.ts'
+
+export class DiallingMeeting implements SenderMeeting {
+  readonly waitMs = null
+  readonly #entrance: ServerEntrance
+  readonly #context: MeetingContext
+  readonly #secrets: { token: Uint8Array | null; password: Uint8Array | null }
+  #redialling: Redialling | null = null
+  #keys: SenderKeys | null = null
+  #resumeId: Uint8Array | null = null
+  #applicant: Applicant
+  #hasAsked = false
+
+  /** @param entrance taken over */
+  constructor(entrance: ServerEntrance, context: MeetingContext) {
+    this.#entrance = entrance
+    this.#context = context
+    this.#secrets = { token: entrance.token, password: entrance.password }
+    this.#applicant = this.#apply()
+  }
+
+  get resumeId(): Uint8Array | null {
+    return this.#resumeId
+  }
+
+  get waiting(): Waiting | null {
+    return this.#redialling?.waiting ?? null
+  }
+
+  identityOf(): null {
+    return null
+  }
+
+  progressed(): void {
+    this.#redialling?.progressed()
+  }
+
+  async run(sender: Sender, signal: AbortSignal): Promise<void> {
+    const { emit, ledger, key, replaced, options } = this.#context
+    const { host, port } = this.#entrance
+    const keys = (this.#keys = await SenderKeys.load(ledger, key, replaced))
+    await ledger.transfers.update(key, { host, plan: { port } })
+    const redialling = (this.#redialling = new Redialling({
+      clock: systemClock,
+      connect: (stop) => this.#connect(keys, signal, stop),
+      session: (dialled) => {
+        this.#resumeId = dialled.resumeId
+        options.probe?.('handshake-confirmed')
+        return this.#session(dialled, sender)
+      },
+      isOver: () => false,
+      onRetry: ({ code, message }) => emit({ event: 'warning', code, message: `${message}; connecting again` }),
+    }))
+    const error = await redialling.run(signal)
+    if (error !== null) throw explained(error)
+  }
+
+  async #session({ session }: DialledSession, sender: Sender): Promise<SessionOutcome> {
+    const outcome = await sender.join(session)
+    if (outcome?.kind === 'broken' && !sender.isOver) return { kind: 'broken', error: outcome.error }
+    return sender.end.then(
+      () => ({ kind: 'done' }),
+      (error: unknown) => ({ kind: 'ended', error: toSealiftError(error) }),
+    )
+  }
+
+  /** One way in; where the server asks for a secret that is not there, its user is asked once, and it is tried again. */
+  async #connect(keys: SenderKeys, hurry: AbortSignal, signal: AbortSignal): Promise<DialledSession> {
+    const { askSecret } = this.#context.options
+    try {
+      return await this.#dialer(keys, hurry).connect(signal)
+    } catch (thrown) {
+      const { asked } = this.#applicant
+      const isMissing = (asked === 'token' || asked === 'password') && this.#secrets[asked] === null
+      if (!isMissing || askSecret === undefined || this.#hasAsked) throw thrown
+      this.#hasAsked = true
+      const text = await askSecret(asked, signal)
+      this.#secrets[asked] = asked === 'token' ? normalizeToken(text) : normalizePassword(text)
+      this.#applicant = this.#apply()
+      return this.#dialer(keys, hurry).connect(signal)
+    }
+  }
+
+  #apply(): Applicant {
+    return new Applicant({ crypto: nodeCrypto, ...this.#secrets, stretch: stretchPassword })
+  }
+
+  #dialer(keys: SenderKeys, hurry: AbortSignal): Dialer {
+    const { options, emit } = this.#context
+    const { host, port, staticKey, trust } = this.#entrance
+    return new Dialer({
+      crypto: nodeCrypto,
+      clock: systemClock,
+      purpose: 'server',
+      role: 'sender',
+      token: null,
+      server: {
+        staticKey,
+        applicant: this.#applicant,
+        trust: {
+          get isKnown() {
+            return trust.isKnown
+          },
+          check: (key) => trust.check(key),
+          confirm: async (key) => {
+            const isNew = !trust.isKnown
+            await trust.confirm(key)
+            if (!isNew) return
+            const name = formatAddress(host, port)
+            const message = `${name} was met for the first time; its key is remembered: ${fingerprintOf(key)}`
+            emit({ event: 'warning', code: 'server_new', message })
+          },
+        },
+      },
+      dial: async (signal) => {
+        const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
+        return paced(stream, options.bytesPerSecond, systemClock, hurry)
+      },
+      resumeKeys: () => keys.all,
+      commit: async ({ id, key }, suite) => {
+        if (suite === 'resume') return
+        await keys.keep({ id: id.slice(), key: key.slice() })
+        options.probe?.('resume-key-kept')
+      },
+      confirmed: () => Promise.resolve(),
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#keys?.forget()
+    this.#secrets.token?.fill(0)
+    this.#secrets.password?.fill(0)
+    this.#entrance.close()
+    return Promise.resolve()
+  }
+}
+
+/** That the server was stopped is no stop of this side's user. */
+function explained(error: SealiftError): SealiftError {
+  if (error.exitCode < 130) return error
+  return new SealiftError('peer_stopped', 'the server was stopped', {
+    hint: 'when it runs again, run the same line again: it goes on with what is missing',
+    cause: error,
+  })
+}

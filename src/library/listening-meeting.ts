@@ -1,0 +1,129 @@
+/**
+ * The sender listens, says address and token, and waits for its receiver: joins token, gate of the tailnet, admission and
+ * listener into a {@link SenderMeeting}.
+ */
+
+import { randomBytes } from 'node:crypto'
+import type { StreamListener } from '../carriers/carrier.ts'
+import { listenTcp } from '../carriers/tcp.ts'
+import { formatAddress } from '../config/address.ts'
+import { nodeCrypto } from '../crypto/node.ts'
+import { DirectToken } from '../guard/direct-token.ts'
+import { generateToken, normalizeToken } from '../identity/token.ts'
+import { SealiftError } from '../protocol/errors.ts'
+import { DEFAULT_PORT, DEFAULT_WAIT_MS } from '../protocol/limits.ts'
+import { Admission } from '../transfer/admission.ts'
+import { systemClock } from '../transfer/clock.ts'
+import { paced } from '../transfer/pacing.ts'
+import type { Sender } from '../transfer/sender.ts'
+import type { Session } from '../transfer/session.ts'
+import { DoorWarnings } from './door-warnings.ts'
+import type { ListenPlace } from './listen-address.ts'
+import { SenderKeys } from './sender-keys.ts'
+import type { MeetingContext, SenderMeeting } from './sender-meeting.ts'
+
+export class ListeningMeeting implements SenderMeeting {
+  readonly waiting = null
+  readonly #place: ListenPlace
+  readonly #context: MeetingContext
+  #listener: StreamListener | null = null
+  #admission: Admission | null = null
+  #keys: SenderKeys | null = null
+  #resumeId: Uint8Array | null = null
+
+  constructor(place: ListenPlace, context: MeetingContext) {
+    this.#place = place
+    this.#context = context
+  }
+
+  get waitMs(): number {
+    return this.#context.options.waitMs ?? DEFAULT_WAIT_MS
+  }
+
+  get resumeId(): Uint8Array | null {
+    return this.#resumeId
+  }
+
+  identityOf(peer: Session['peer']): string | null {
+    return this.#place.tailnet?.gate.identityOf(peer) ?? null
+  }
+
+  progressed(): void {
+    // How long a receiver may stay away is the sender's to count.
+  }
+
+  async run(sender: Sender, signal: AbortSignal): Promise<void> {
+    const { options, emit, ledger, id, key, replaced, files, bytes } = this.#context
+    const { host, address, tailnet } = this.#place
+    const token = generateToken(2, randomBytes)
+    const gate = new DirectToken(normalizeToken(token))
+    const keys = (this.#keys = await SenderKeys.load(ledger, key, replaced))
+    const warnings = new DoorWarnings(emit, gate, tailnet?.gate ?? null)
+    const admission = (this.#admission = this.#admit(gate, sender, keys, warnings))
+    const listener = (this.#listener = await listenTcp({
+      host,
+      port: options.port ?? DEFAULT_PORT,
+      onStream: (stream) => admission.accept(paced(stream, options.bytesPerSecond, systemClock, signal)),
+    }))
+    const { port } = listener
+    emit({
+      event: 'listening',
+      transferId: id,
+      address,
+      port,
+      token,
+      tailnet: tailnet?.name ?? null,
+      connect: `${formatAddress(address, port)}:${token}`,
+      files,
+      bytes,
+    })
+    const { allowUsers, allowTags } = options
+    await ledger.transfers.update(key, { plan: { host: address, port, allowUsers, allowTags } })
+    void warnings.ofAbsent()
+    options.probe?.('listening')
+    await sender.end
+  }
+
+  #admit(gate: DirectToken, sender: Sender, keys: SenderKeys, warnings: DoorWarnings): Admission {
+    const { options, emit } = this.#context
+    const { tailnet } = this.#place
+    return new Admission({
+      crypto: nodeCrypto,
+      clock: systemClock,
+      purpose: 'direct',
+      role: 'sender',
+      gate,
+      ...(tailnet === null ? {} : { checkPeer: (peer) => tailnet.gate.check(peer) }),
+      findResumeKey: (id) => keys.find(id),
+      commit: async ({ suite, resumeId, resumeKey }) => {
+        if (suite === 'resume') return
+        await keys.keep({ id: resumeId, key: resumeKey })
+        options.probe?.('resume-key-kept')
+      },
+      onRefused: (peer, error, { wrong, burned }) => {
+        emit({ event: 'refused', peer: peer.address, code: error.code, until: null })
+        if (wrong) warnings.ofGuess(peer)
+        if (error.code === 'peer_refused') warnings.ofStranger(error)
+        if (burned) {
+          void sender.stop(
+            new SealiftError('token_burned', 'too many wrong tokens were tried; this one is void', {
+              hint: 'run the same line again: it makes a new token, and goes on where it was',
+            }),
+          )
+        }
+      },
+      onSession: (session, { resumeId }) => {
+        this.#resumeId = resumeId
+        options.probe?.('handshake-confirmed')
+        void sender.join(session)
+      },
+      onFault: (error) => void sender.stop(error),
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#admission?.close()
+    await this.#listener?.close()
+    this.#keys?.forget()
+  }
+}

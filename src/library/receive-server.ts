@@ -1,0 +1,121 @@
+/**
+ * Starts a receiving server as its settings say: its identity, who may send, the ledger, and the server behind them.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import type { ServerSettings } from '../config/server-settings.ts'
+import { parseSize } from '../config/sizes.ts'
+import { stretchPassword } from '../crypto/stretching.ts'
+import { ServerToken } from '../guard/server-token.ts'
+import { readAuthorizedKeys } from '../identity/authorized-keys.ts'
+import { configFolder } from '../identity/config-folder.ts'
+import { readOrCreateKeyFile } from '../identity/key-file.ts'
+import { normalizePassword, normalizeServerPassword } from '../identity/password.ts'
+import { generateToken, normalizeToken } from '../identity/token.ts'
+import type { KeyPair } from '../protocol/crypto-port.ts'
+import type { SealiftError } from '../protocol/errors.ts'
+import type { AdmitNeeds } from '../protocol/messages.ts'
+import { ReceivingServer, type ServerEvent } from '../server/receiving-server.ts'
+import { systemClock } from '../transfer/clock.ts'
+import { openUserLedger } from './user-ledger.ts'
+
+/** In the folder of the user's own keys. */
+const SERVER_KEY_FILE = 'server.key'
+
+export interface ReceiveServerOptions {
+  readonly settings: ServerSettings
+  /** Asked for from whoever is not authorised by key. Without it, a password, keys or `open`, one is made. */
+  readonly token?: string | undefined
+  /** The same, chosen by a person: at least 10 characters. */
+  readonly password?: string | undefined
+  /** Asked where the server's own key is sealed. */
+  readonly identityPassword?: (() => Promise<string | undefined>) | undefined
+  readonly onEvent: (event: ServerEvent) => void
+}
+
+export interface RunningServer {
+  readonly address: string
+  readonly port: number
+  readonly fingerprint: string
+  /** What senders are asked for; `null` where they need none, or know a password. */
+  readonly token: string | null
+  readonly others: AdmitNeeds | null
+  /** Rejects where the server cannot go on. */
+  readonly end: Promise<void>
+  stop(error: SealiftError): Promise<void>
+}
+
+/**
+ * @throws SealiftError `settings_invalid`, `auth_failed` where its key does not open, those of the ledger, the port and the
+ *   output folder
+ */
+export async function startReceivingServer(options: ReceiveServerOptions): Promise<RunningServer> {
+  const { settings, onEvent } = options
+  const identity = await openIdentity(settings.identity, options.identityPassword)
+  try {
+    const { authorizedKeys: keysPath } = settings
+    const authorizedKeys = keysPath === null ? () => null : () => readAuthorizedKeys(keysPath, parseSize)
+    authorizedKeys()
+    const { others, token, gate } = await chooseGate(options, identity)
+    const ledger = await openUserLedger(settings.ledgerPath ?? undefined)
+    try {
+      await ledger.resumeKeys.prune()
+      const server = new ReceivingServer({ settings, ledger, identity, authorizedKeys, gate, others, onEvent })
+      const { address, port } = await server.start()
+      return {
+        address,
+        port,
+        token,
+        others,
+        fingerprint: server.fingerprint,
+        end: server.end,
+        stop: async (error) => {
+          await server.stop(error)
+          gate?.destroy()
+          identity.privateKey.fill(0)
+          await ledger.close()
+        },
+      }
+    } catch (error) {
+      await ledger.close()
+      throw error
+    }
+  } catch (error) {
+    identity.privateKey.fill(0)
+    throw error
+  }
+}
+
+async function openIdentity(
+  path: string | null,
+  askPassword: ReceiveServerOptions['identityPassword'],
+): Promise<KeyPair> {
+  const file = path ?? join(configFolder(process.env), SERVER_KEY_FILE)
+  const { pair } = await readOrCreateKeyFile(file, async () => {
+    const text = await askPassword?.()
+    return text === undefined ? null : normalizePassword(text)
+  })
+  return pair
+}
+
+interface Gate {
+  readonly others: AdmitNeeds | null
+  readonly token: string | null
+  readonly gate: ServerToken | null
+}
+
+/** What those are asked for who have no authorised key. @throws SealiftError `settings_invalid` */
+async function chooseGate({ settings, token, password }: ReceiveServerOptions, identity: KeyPair): Promise<Gate> {
+  const guarded = (secret: Uint8Array): ServerToken => new ServerToken(secret, () => systemClock.nowMs())
+  if (password !== undefined) {
+    const typed = normalizeServerPassword(password)
+    const secret = await stretchPassword(typed, identity.publicKey)
+    typed.fill(0)
+    return { others: 'password', token: null, gate: guarded(secret) }
+  }
+  if (token === undefined && settings.open) return { others: 'nothing', token: null, gate: null }
+  if (token === undefined && settings.authorizedKeys !== null) return { others: null, token: null, gate: null }
+  const shared = token ?? generateToken(4, randomBytes)
+  return { others: 'token', token: shared, gate: guarded(normalizeToken(shared)) }
+}

@@ -1,0 +1,102 @@
+/**
+ * The sessions that a server has: each is received by a {@link Visit}, and no two work on the same transfer.
+ *
+ * Owns who works on what, and how all of it ends. Knows no sockets and no tokens.
+ */
+
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { ReceiverSession, type ReceiverOutcome } from '../transfer/receiver-session.ts'
+import type { Session } from '../transfer/session.ts'
+import type { StageProbe } from '../transfer/stage.ts'
+import { belongsToAnother, Visit, type VisitOptions } from './visit.ts'
+
+/** A session at work. */
+interface Seat {
+  readonly owner: string
+  readonly conversation: ReceiverSession
+  /** Resolves when it has let go of its transfer; never rejects. */
+  readonly left: Promise<unknown>
+  transferId: string | null
+}
+
+export interface Departure {
+  readonly outcome: ReceiverOutcome
+  readonly transferId: string | null
+  /** What went wrong at the end on this side: the disk, the ledger. */
+  readonly fault: SealiftError | null
+}
+
+export class ReceptionDesk {
+  readonly #seats = new Set<Seat>()
+  #stopped: SealiftError | null = null
+
+  /** How many sessions there are. */
+  get size(): number {
+    return this.#seats.size
+  }
+
+  /** Whether a session works on that transfer. */
+  isBusy(transferId: string): boolean {
+    for (const seat of this.#seats) if (seat.transferId === transferId) return true
+    return false
+  }
+
+  /** Receives what a confirmed session brings, to its end; never rejects. */
+  async receive(
+    session: Session,
+    options: Omit<VisitOptions, 'claim' | 'onFault'>,
+    probe: StageProbe,
+  ): Promise<Departure> {
+    const left = Promise.withResolvers<undefined>()
+    const visit = new Visit({
+      ...options,
+      claim: (transferId) => this.#claim(seat, transferId),
+      onFault: (error) => seat.conversation.fault(error),
+    })
+    const seat: Seat = {
+      owner: options.guest.owner,
+      conversation: new ReceiverSession({ session, reception: visit, probe }),
+      left: left.promise,
+      transferId: null,
+    }
+    this.#seats.add(seat)
+    let outcome: ReceiverOutcome | null = null
+    let fault: SealiftError | null = null
+    try {
+      await visit.prepare()
+      if (this.#stopped !== null) void seat.conversation.stop(this.#stopped)
+      outcome = await seat.conversation.run()
+      await visit.close(outcome.kind === 'done')
+    } catch (thrown) {
+      fault = toSealiftError(thrown)
+      session.fail(fault)
+    } finally {
+      this.#seats.delete(seat)
+      left.resolve(undefined)
+    }
+    outcome ??= { kind: 'ended', error: fault ?? new SealiftError('internal', 'a session without an end') }
+    return { outcome, fault, transferId: visit.reception?.transferId ?? seat.transferId }
+  }
+
+  /** The newest session of a transfer replaces those before it (PROTOCOL 1.6). */
+  async #claim(seat: Seat, transferId: string): Promise<void> {
+    const others = [...this.#seats].filter((other) => other !== seat && other.transferId === transferId)
+    if (others.some(({ owner }) => owner !== seat.owner)) throw belongsToAnother()
+    seat.transferId = transferId
+    for (const other of others) {
+      void other.conversation.stop(new SealiftError('replaced', 'a newer session took over'))
+      await other.left
+    }
+  }
+
+  /** Ends all sessions: what is safe stays, and each sender is told. Resolves when all have let go. */
+  async stop(error: SealiftError): Promise<void> {
+    this.#stopped = error
+    await Promise.all(
+      [...this.#seats].map(async ({ conversation, left }) => {
+        await conversation.stop(error)
+        await left
+      }),
+    )
+  }
+}
