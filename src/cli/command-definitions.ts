@@ -7,7 +7,6 @@
 
 import { Argument, type Command, Option } from 'commander'
 import { SERVER_SETTINGS } from '../config/server-settings.ts'
-import type { Setting } from '../config/settings.ts'
 import { COMPRESS_SETTINGS, CONFLICT_POLICIES } from '../protocol/choices.ts'
 import { COMPLETION_SHELLS, type CompletionShell } from './completion-scripts.ts'
 
@@ -43,12 +42,12 @@ export function defineSend(program: Command, signal: AbortSignal): void {
     )
     .argument('[paths...]', 'files and folders; - alone is standard input')
     .optionsGroup('To a receiving server (default: this side listens):')
-    .option('--to <host>', 'send to this server, HOST[:PORT] (default port: 9000)')
-    .option('--host <host>', 'the same, with --port')
-    .option('--file <file>', 'a file to send; the same as an argument', collect)
-    .option('--identity <file>', 'your private key, where the server knows you by it')
-    .option('--server-key <fingerprint>', 'SHA256:… of the server (default: as remembered from the first meeting)')
-    .option('--password-file <file>', 'the password of the server is the first line of this file (or SEALIFT_PASSWORD)')
+    .option('--to <host>', 'send to this server, HOST[:PORT] (default: port 9000)')
+    .option('--host <host>', 'the same, with its port in --port (default: 9000)')
+    .option('--file <file>', 'a file to send, the same as an argument (default: the arguments)', collect)
+    .option('--identity <file>', 'your private key, where the server knows you by it (default: none)')
+    .option('--server-key <fingerprint>', 'SHA256:… of the server (default: as it was at the first meeting)')
+    .option('--password-file <file>', 'the password of the server is in this file (default: SEALIFT_PASSWORD)')
     .optionsGroup('Where to listen (default: the Tailscale address of this machine):')
     .option('--pod', 'listen on 127.0.0.1, for this machine alone')
     .option('--lan', 'listen on the address of the local network')
@@ -143,15 +142,17 @@ ${EXIT_STATUS}`,
 /** The settings of the server, from their table; each has a name in the environment too. */
 function addServerOptions(command: Command): void {
   command.optionsGroup('Receiving server (with --host or --port, and no address):')
-  for (const { env, flag, meaning, byDefault, isSwitch } of Object.values(SERVER_SETTINGS) as Setting<unknown>[]) {
-    if (flag === null || flag === '--output-dir') continue
-    const value = isSwitch === true ? '' : ` <${flag.slice(2)}>`
-    const shownDefault = byDefault === '' || isSwitch === true ? '' : `; default: ${byDefault}`
-    command.option(`${flag}${value}`, `${meaning} (${env}${shownDefault})`)
+  for (const { env, option, meaning, byDefault } of Object.values(SERVER_SETTINGS)) {
+    if (option === null || option.startsWith('--output-dir')) continue
+    const isSwitch = !option.includes('<')
+    command.option(
+      option,
+      `${meaning} (${isSwitch ? env : `${env}; default: ${byDefault === '' ? 'none' : byDefault}`})`,
+    )
   }
   command
-    .option('--password-file <file>', 'senders are asked for the password in this file (or SEALIFT_PASSWORD)')
-    .option('--config <file>', 'settings as lines of NAME=value, with the names in brackets above')
+    .option('--password-file <file>', 'ask senders for the password in this file (or SEALIFT_PASSWORD; default: none)')
+    .option('--config <file>', 'settings as lines of NAME=value, with the names in brackets (default: none)')
     .option('--print-config', 'show each setting and where it comes from, and start nothing')
 }
 

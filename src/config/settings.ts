@@ -17,6 +17,8 @@ export interface Setting<Value> {
   readonly env: string
   /** Its option on the command line, `--port`; `null` where it has none. */
   readonly flag: string | null
+  /** That option as help shows it, with the kind of its value: `--port <port>`. */
+  readonly option: string | null
   /** In one line, for the list of settings. */
   readonly meaning: string
   /** As it would be written. */
@@ -28,8 +30,6 @@ export interface Setting<Value> {
   readonly parse: (text: string, name: string) => Value
   /** Its value is not shown. */
   readonly isSecret?: boolean
-  /** Its option has no value: it turns on what is off. */
-  readonly isSwitch?: boolean
 }
 
 export type SettingsTable = Readonly<Record<string, Setting<unknown>>>

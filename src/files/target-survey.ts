@@ -64,10 +64,11 @@ export interface Survey {
 
 export interface SurveyOptions {
   /**
-   * Whether what looks unchanged may count as that. A server asks its ledger whether this owner published it; the
-   * default is yes.
+   * Whether what has the name of this root is the sender's own, as a server knows by its ledger: only then may it count as
+   * unchanged, be merged into or replaced. The default is yes.
+   * @param root entry index of the root
    */
-  readonly mayCount?: (entry: number) => boolean
+  readonly isOwn?: (root: number) => boolean
   readonly reach?: 'descriptors' | 'paths'
 }
 
@@ -83,7 +84,7 @@ export function surveyTarget(
 ): Survey {
   const anchor = openIfThere(fs, outputDir, options.reach)
   try {
-    const look = new Look(manifest, fs, anchor, options.mayCount ?? (() => true))
+    const look = new Look(manifest, fs, anchor, options.isOwn ?? (() => true))
     const roots = [...manifest.roots()].map((root) => look.root(root))
     const sum = (of: (root: RootSurvey) => number): number => roots.reduce((total, root) => total + of(root), 0)
     return {
@@ -129,13 +130,13 @@ class Look {
   readonly #manifest: Manifest
   readonly #fs: FileSystem
   readonly #anchor: Anchor | null
-  readonly #mayCount: (entry: number) => boolean
+  readonly #isOwn: (root: number) => boolean
 
-  constructor(manifest: Manifest, fs: FileSystem, anchor: Anchor | null, mayCount: (entry: number) => boolean) {
+  constructor(manifest: Manifest, fs: FileSystem, anchor: Anchor | null, isOwn: (root: number) => boolean) {
     this.#manifest = manifest
     this.#fs = fs
     this.#anchor = anchor
-    this.#mayCount = mayCount
+    this.#isOwn = isOwn
     this.states = new Uint8Array(manifest.count)
   }
 
@@ -153,7 +154,8 @@ class Look {
       })
       try {
         found = this.#kindAt(this.#path(handles, root))
-        if (found !== 'absent') this.#subtree(handles, root, end, counts)
+        if (found !== 'absent' && !this.#isOwn(root)) this.#isInTheWay(root, end, counts)
+        else if (found !== 'absent') this.#subtree(handles, root, end, counts)
       } finally {
         handles.close()
       }
@@ -165,6 +167,13 @@ class Look {
       differing: (counts[FOUND_OLDER] as number) + (counts[FOUND_NEWER] as number),
       otherKind: counts[FOUND_OTHER] as number,
     }
+  }
+
+  /** Nothing is told of what is in there, not even whether it is the same. */
+  #isInTheWay(root: number, end: number, counts: number[]): void {
+    this.states[root] = FOUND_OTHER
+    this.states.fill(FOUND_BLOCKED, root + 1, end)
+    counts[FOUND_OTHER] = 1
   }
 
   #kindAt(path: string): RootFound {
@@ -218,13 +227,13 @@ class Look {
     if (kind === KIND_FOLDER) return stats.isDirectory() ? FOUND_UNCHANGED : FOUND_OTHER
     if (kind !== KIND_FILE) {
       const same = stats.isSymbolicLink() && this.#fs.readlinkSync(path) === manifest.target(entry)
-      return same && this.#mayCount(entry) ? FOUND_UNCHANGED : FOUND_OTHER
+      return same ? FOUND_UNCHANGED : FOUND_OTHER
     }
     if (!stats.isFile()) return FOUND_OTHER
     const sentNs = manifest.mtimeNs(entry)
     const exact = (): bigint => this.#fs.lstatSync(path, { bigint: true }).mtimeNs
     const sizeBytes = manifest.sizeBytes(entry)
-    if (sizeBytes === stats.size && isSameMtime(stats.mtimeMs, sentNs, exact) && this.#mayCount(entry)) {
+    if (sizeBytes === stats.size && isSameMtime(stats.mtimeMs, sentNs, exact)) {
       this.unchangedBytes += sizeBytes
       return FOUND_UNCHANGED
     }

@@ -8,6 +8,7 @@
 import { readBootId } from './boot-id.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import { ManifestStore } from './manifest-store.ts'
+import { OwnedRoots } from './owned-roots.ts'
 import { Progress } from './progress.ts'
 import { PublishIntents } from './publish-intents.ts'
 import { ResumeKeys } from './resume-keys.ts'
@@ -28,6 +29,7 @@ export class Ledger {
   readonly manifests: ManifestStore
   readonly resumeKeys: ResumeKeys
   readonly publishIntents: PublishIntents
+  readonly ownedRoots: OwnedRoots
   readonly #database: Database
   readonly #bootId: string
   readonly #randomJitter: (() => number) | undefined
@@ -42,6 +44,7 @@ export class Ledger {
     this.manifests = new ManifestStore(database)
     this.resumeKeys = new ResumeKeys(database, nowMs)
     this.publishIntents = new PublishIntents(database)
+    this.ownedRoots = new OwnedRoots(database)
   }
 
   /** Absolute path of the ledger file. */

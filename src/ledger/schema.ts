@@ -96,7 +96,16 @@ CREATE TABLE resume_keys (
 CREATE INDEX resume_keys_by_transfer ON resume_keys (transfer);
 `
 
-const MIGRATIONS: readonly string[] = [FIRST]
+const OWNED_ROOTS = `
+CREATE TABLE owned_roots (
+  output_dir TEXT NOT NULL,
+  name TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  PRIMARY KEY (output_dir, name)
+) STRICT, WITHOUT ROWID;
+`
+
+const MIGRATIONS: readonly string[] = [FIRST, OWNED_ROOTS]
 export const SCHEMA_VERSION: number = MIGRATIONS.length
 
 /**

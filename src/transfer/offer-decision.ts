@@ -6,6 +6,7 @@
  */
 
 import { planReceive, type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
+import { nodeFileSystem } from '../files/file-system.ts'
 import { checkFreeSpace, nearestFolder } from '../files/free-space.ts'
 import { PORTABLE_NAMES, probeNameRules } from '../files/name-rules.ts'
 import { type Survey, surveyTarget } from '../files/target-survey.ts'
@@ -34,6 +35,8 @@ export interface DecisionOptions {
   readonly conflict: ConflictPolicy | null
   /** Whether names that other systems cannot hold are refused or renamed here too. */
   readonly portableNames: boolean
+  /** On a server: which of these names in the output folder are roots that this sender published; by default all. */
+  readonly findOwn?: ((names: readonly string[]) => Promise<ReadonlySet<string>>) | undefined
   /** Asks the user; the signal says when no answer is wanted any more. @returns the policy to go by @throws SealiftError `declined` */
   readonly decide: (question: OfferToDecide, signal: AbortSignal) => Promise<ConflictPolicy>
 }
@@ -50,7 +53,10 @@ export async function decideOffer(
 ): Promise<ReceivePlan> {
   const { clock, outputDir, conflict, decide, portableNames } = options
   const rules = portableNames ? PORTABLE_NAMES : probeNameRules(nearestFolder(outputDir))
-  const survey = surveyTarget(manifest, outputDir)
+  const own = await options.findOwn?.([...manifest.roots()].map((root) => manifest.name(root)))
+  const survey = surveyTarget(manifest, outputDir, nodeFileSystem, {
+    isOwn: (root) => own === undefined || own.has(manifest.name(root)),
+  })
   const wished = conflict ?? harmlessWish(offer.conflict)
   const plan = planReceive(manifest, survey, wished, rules)
   const question = { offer, manifest, survey, plan, policy: wished, outputDir }

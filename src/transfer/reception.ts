@@ -209,7 +209,10 @@ export class DirectReception implements LastingReception {
       return this.#build(row.id, row.key, manifest, row.plan as ReceivePlan, row.epoch, true)
     }
     if (offered === null) throw new SealiftError('protocol_violation', 'an offer without its manifest')
-    const plan = await decideOffer(this.#options, offer, offered, signal)
+    const { owner } = this.#options
+    const findOwn =
+      owner === undefined ? undefined : (names: readonly string[]) => ledger.ownedRoots.find(owner, outputDir, names)
+    const plan = await decideOffer({ ...this.#options, findOwn }, offer, offered, signal)
     // Staging that no row knows is never trusted: its bytes may be anything (PROTOCOL 1.6).
     setAsideStaging(outputDir, offer.transferId)
     const fields = {
@@ -413,6 +416,8 @@ export class DirectReception implements LastingReception {
       else if (state === ENTRY_SKIPPED) done.skipped++
       else done.published++
     }
+    const { owner, outputDir } = this.#options
+    if (owner !== undefined) await ledger.ownedRoots.claim(owner, outputDir, this.savedRoots)
     writer.remove()
     probe('before-end')
     // Kept for a sender that does not hear of it now and asks again.

@@ -129,14 +129,18 @@ test('links among the unchanged count only with the same target, and nothing is 
   expect([...survey.states]).toEqual([4, 5, 5, 5, 5])
 })
 
-test('a server may say that what looks unchanged is not its own', () => {
+test('what is not the own of a sender is in the way, whatever it is, and nothing is told of it', () => {
   const place = makePlace()
   plant(place, INCOMING)
   const manifest = manifestOf(INCOMING)
-  const survey = surveyTarget(manifest, place, undefined, { mayCount: () => false })
-  expect(survey.unchanged).toBe(2)
-  expect(survey.unchangedBytes).toBe(0)
+  const survey = surveyTarget(manifest, place, undefined, { isOwn: () => false })
+  expect(survey).toMatchObject({ unchanged: 0, differing: 0, otherKind: 1, unchangedBytes: 0 })
+  expect([...survey.states]).toEqual([4, 5, 5, 5, 5])
   expect(planReceive(manifest, survey, 'auto').roots[0]).toMatchObject({ layout: 'new', savedAs: 'tree (1)' })
+  for (const policy of ['overwrite', 'update'] as const) {
+    const plan = planReceive(manifest, survey, policy)
+    expect([...failedEntries(manifest, plan)].map(({ code }) => code)).toEqual(Array(5).fill('entry_in_the_way'))
+  }
 })
 
 test('an output folder that is not there has nothing in the way', () => {
