@@ -22,9 +22,11 @@ export interface LineState {
   readonly secondsLeft: number | null
   /** Since anything could move. */
   readonly elapsedSeconds: number
-  /** Whether the speed is what `--bwlimit` allows. */
-  readonly isLimited: boolean
+  /** What does not let it be faster; `null` where nothing is known to. */
+  readonly limitedBy: LimitSource | null
 }
+
+export type LimitSource = '--bwlimit' | 'the receiver'
 
 /** Waits that pass by themselves at once are not worth a flicker. */
 const SHORT_WAIT_MS = 400
@@ -88,7 +90,7 @@ function linesWithTotal(state: LineState, bytesTotal: number, done: number, wait
     ]
   }
   const files = filesTotal === null || filesTotal === 1 ? '' : `${formatCount(filesDone)}/${formatFiles(filesTotal)}`
-  const speeds = describeSpeed(bytesPerSecond, state.isLimited).map((text) => [text, SPEED_COLUMNS] as const)
+  const speeds = describeSpeed(bytesPerSecond, state.limitedBy).map((text) => [text, SPEED_COLUMNS] as const)
   const speed = speeds.at(-1) as readonly [string, number]
   const duration = state.secondsLeft === null ? '' : formatDuration(state.secondsLeft)
   const left = [duration === '' ? '' : `${duration} left`, LEFT_COLUMNS] as const
@@ -109,7 +111,7 @@ function linesWithoutTotal(state: LineState, waits: readonly string[]): Line[] {
   const { bytesDone, bytesPerSecond } = state.progress as ProgressEvent
   const bytes = [formatSize(bytesDone), SPEED_COLUMNS] as const
   const elapsed = [formatDuration(state.elapsedSeconds), 0] as const
-  const speeds = describeSpeed(bytesPerSecond, state.isLimited)
+  const speeds = describeSpeed(bytesPerSecond, state.limitedBy)
   const rest =
     waits.length > 0
       ? waits.map((wait) => [[lowerFirst(wait), 0] as const])
@@ -117,9 +119,9 @@ function linesWithoutTotal(state: LineState, waits: readonly string[]): Line[] {
   return [...rest.map((fields) => ({ fields: [bytes, ...fields], hasBar: false })), { fields: [bytes], hasBar: false }]
 }
 
-function describeSpeed(bytesPerSecond: number, isLimited: boolean): string[] {
+function describeSpeed(bytesPerSecond: number, limitedBy: LimitSource | null): string[] {
   const speed = `${formatSize(bytesPerSecond)}/s`
-  return isLimited ? [`${speed}, limited by --bwlimit`, `${speed} (--bwlimit)`, speed] : [speed]
+  return limitedBy === null ? [speed] : [`${speed}, limited by ${limitedBy}`, `${speed} (${limitedBy})`, speed]
 }
 
 /** What is waited for, the longest way to say it first; none while things move. */

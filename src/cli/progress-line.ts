@@ -8,7 +8,7 @@ import type { ProgressEvent } from '../transfer/events.ts'
 import type { Waiting } from '../transfer/waiting.ts'
 import { columnsOf } from './columns.ts'
 import { cutAtEdge, holdTerminal } from './held-terminal.ts'
-import { layoutLine, type LineState } from './progress-layout.ts'
+import { layoutLine, type LimitSource, type LineState } from './progress-layout.ts'
 
 /** How much of the newest rate counts, a second. */
 const SMOOTHING_SECONDS = 4
@@ -37,8 +37,8 @@ export interface ProgressLineOptions {
   readonly stream: NodeJS.WriteStream
   readonly waiting: () => Waiting | null
   readonly isStopping: () => boolean
-  /** Bytes a second that `--bwlimit` allows. */
-  readonly limit: number | undefined
+  /** What holds the transfer to a rate, where something does. */
+  readonly limit: () => { readonly bytesPerSecond: number; readonly by: LimitSource } | null
 }
 
 export class ProgressLine {
@@ -113,7 +113,9 @@ export class ProgressLine {
 
   #text(columns: number): string {
     const progress = this.#progress
-    const { limit, waiting, isStopping } = this.#options
+    const { waiting, isStopping } = this.#options
+    const limit = this.#options.limit()
+    const isLimited = limit !== null && (progress?.bytesPerSecond ?? 0) >= limit.bytesPerSecond * LIMITED_SHARE
     const elapsedSeconds = progress === null ? 0 : (performance.now() - this.#startedMs) / 1000
     return layoutLine(
       {
@@ -123,7 +125,7 @@ export class ProgressLine {
         isStopping: isStopping(),
         secondsLeft: progress === null ? null : this.#secondsLeft(progress),
         elapsedSeconds,
-        isLimited: limit !== undefined && progress !== null && progress.bytesPerSecond >= limit * LIMITED_SHARE,
+        limitedBy: isLimited ? limit.by : null,
       },
       columns,
     )

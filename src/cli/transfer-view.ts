@@ -5,7 +5,7 @@ import { formatCount, formatFiles, formatSize } from '../config/sizes.ts'
 import type { Transfer, TransferResult } from '../library/transfer.ts'
 import type { ExcludedEvent, ListeningEvent, TransferEvent, WarningEvent } from '../transfer/events.ts'
 import { type Output, shown } from './output.ts'
-import type { ProgressLine } from './progress-line.ts'
+import type { ProgressLine, ProgressLineOptions } from './progress-line.ts'
 import { nameLeftOut } from './send-questions.ts'
 
 /** Names of failed files that are shown one by one. */
@@ -41,7 +41,7 @@ export class TransferView {
         stream: process.stderr,
         waiting: () => transfer.waiting,
         isStopping: () => transfer.signal.aborted,
-        limit: this.#limit,
+        limit: () => this.#limitOf(transfer),
       })
     }
     try {
@@ -56,6 +56,14 @@ export class TransferView {
       if (this.#warnings > MAX_WARNINGS_SHOWN)
         this.#output.warn(`and ${formatCount(this.#warnings - MAX_WARNINGS_SHOWN)} more`)
     }
+  }
+
+  /** The lower of the two limits that there may be. */
+  #limitOf({ receiverLimit }: Transfer): ReturnType<ProgressLineOptions['limit']> {
+    const own = this.#limit ?? 0
+    if (receiverLimit !== null && (own === 0 || receiverLimit < own))
+      return { bytesPerSecond: receiverLimit, by: 'the receiver' }
+    return own === 0 ? null : { bytesPerSecond: own, by: '--bwlimit' }
   }
 
   /** What is said no more, as a question has named it. */

@@ -95,7 +95,10 @@ class DirectSend {
       replaces,
       compress: compressSetting(this.#options),
     })
-    this.#watch(() => run.waiting)
+    this.#watch(
+      () => run.waiting,
+      () => run.receiverLimit,
+    )
     try {
       return await run.run(meet, this.#signal)
     } finally {

@@ -161,7 +161,10 @@ async function sendOne(
         replaces: null,
         compress,
       })
-      watch(() => run.waiting)
+      watch(
+        () => run.waiting,
+        () => run.receiverLimit,
+      )
       return await run.run(meet, signal)
     } finally {
       lock.release()

@@ -103,6 +103,11 @@ export class SenderRun {
     return this.#meeting?.waiting ?? this.#sender?.waiting ?? null
   }
 
+  /** @see Transfer.receiverLimit */
+  get receiverLimit(): number | null {
+    return this.#sender?.receiverLimit ?? null
+  }
+
   async run(meet: Meet, signal: AbortSignal): Promise<TransferResult> {
     const { id, ledger, key, replaces } = this.#context
     const meeting = (this.#meeting = meet({

@@ -29,13 +29,15 @@ export interface Transfer extends AsyncIterable<TransferEvent> {
   cancel(reason?: unknown): void
   /** What it waits for just now, to show beside its progress; `null` while something happens. Of the moment: look again. */
   readonly waiting: Waiting | null
+  /** Bytes a second to which the receiver holds this sender, as a server does; `null` where it said none. */
+  readonly receiverLimit: number | null
 }
 
 /** @internal Says an event to whoever reads them. */
 export type Emit = (event: TransferEvent) => void
 
-/** @internal Takes what tells, whenever it is asked, what the transfer waits for. */
-export type Watch = (look: () => Waiting | null) => void
+/** @internal Takes what tells, whenever it is asked, what the transfer waits for and to what rate it is held. */
+export type Watch = (look: () => Waiting | null, limit?: () => number | null) => void
 
 /** @internal The work of a transfer: says `done` itself; is told to stop by the signal, whose reason becomes its error. */
 export type Run = (emit: Emit, signal: AbortSignal, watch: Watch) => Promise<TransferResult>
@@ -45,6 +47,7 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
   const events = new EventQueue()
   const stop = new AbortController()
   let findWaiting: () => Waiting | null = () => null
+  let findLimit: () => number | null = () => null
   const forward = (): void => stop.abort(stopReason(outer?.reason))
   if (outer?.aborted === true) forward()
   else outer?.addEventListener('abort', forward, { once: true })
@@ -54,7 +57,7 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
       return await run(
         (event) => events.push(event),
         stop.signal,
-        (look) => (findWaiting = look),
+        (look, limit = () => null) => ([findWaiting, findLimit] = [look, limit]),
       )
     } catch (error) {
       throw toSealiftError(error)
@@ -71,6 +74,9 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
     cancel: (reason) => stop.abort(stopReason(reason)),
     get waiting() {
       return findWaiting()
+    },
+    get receiverLimit() {
+      return findLimit()
     },
     [Symbol.asyncIterator]: () => events[Symbol.asyncIterator](),
   }

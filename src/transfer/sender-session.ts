@@ -36,6 +36,8 @@ export interface SenderSessionOptions {
   readonly onHello: (hello: Hello) => void
   /** The receiver accepted, and this much is safe there already. */
   readonly onAccepted: (epoch: number) => void
+  /** To how many bytes a second the receiver holds this sender; `null`: to none. */
+  readonly onLimit: (bytesPerSecond: number | null) => void
   /** The receiver says that all is durable; resolves when this side has noted it. */
   readonly onDone: (done: Done) => Promise<void>
 }
@@ -144,6 +146,7 @@ export class SenderSession {
         return this.#offer(message.hello)
       case 'accept':
         this.#epoch = message.accept.epoch
+        this.#options.onLimit(message.accept.bytesPerSecond ?? null)
         this.#session.awaitWord(STALL_TIMEOUT_MS)
         this.#outgoing.beginSurvey()
         return undefined

@@ -44,6 +44,7 @@ export class Sender {
   #cancelWait: () => void = () => undefined
   #waitingSinceMs = 0
   #stopped: SealiftError | null = null
+  #receiverLimit: number | null = null
 
   constructor(options: SenderOptions) {
     this.#options = options
@@ -59,6 +60,11 @@ export class Sender {
   /** Whether it was stopped, or all is done. */
   get isOver(): boolean {
     return this.#stopped !== null || this.#done !== null
+  }
+
+  /** Bytes a second to which the receiver holds this sender; `null` where it said none. */
+  get receiverLimit(): number | null {
+    return this.#receiverLimit
   }
 
   /** Bytes of all sessions so far, both directions. */
@@ -100,6 +106,9 @@ export class Sender {
       probe,
       onHello: (hello) => onHello(session, hello),
       onAccepted,
+      onLimit: (bytesPerSecond) => {
+        this.#receiverLimit = bytesPerSecond
+      },
       onDone: async (done) => {
         await this.#options.onDone(done)
         this.#done = done

@@ -23,7 +23,7 @@ const state = (fields: Partial<LineState> = {}): LineState => ({
   isStopping: false,
   secondsLeft: 185,
   elapsedSeconds: 12,
-  isLimited: false,
+  limitedBy: null,
   ...fields,
 })
 const waiting = (reason: WaitReason, fields: Partial<LineState> = {}): LineState =>
@@ -65,7 +65,7 @@ describe('the progress line', () => {
   test('leaves a column free at every width, whatever it says', () => {
     const states = [
       state(),
-      state({ isLimited: true }),
+      state({ limitedBy: '--bwlimit' }),
       state({ isStopping: true }),
       state({ progress: huge, secondsLeft: 86_000 }),
       state({ progress: huge, secondsLeft: null }),
@@ -88,7 +88,7 @@ describe('the progress line', () => {
   })
 
   test('keeps percent, bytes and time left at 40 columns, and percent and time left at 20', () => {
-    for (const each of [state(), state({ isLimited: true }), state({ progress: huge, secondsLeft: 86_000 })]) {
+    for (const each of [state(), state({ limitedBy: '--bwlimit' }), state({ progress: huge, secondsLeft: 86_000 })]) {
       expect(layoutLine(each, 40)).toMatch(/^ ?\d+% {2}[\d.]+ of [\d.]+ \wiB {2}\d+ (min|h) \d+ (s|min)( left)?$/)
       expect(layoutLine(each, 20)).toMatch(/^ ?\d+% {2}\d+ (min|h) \d+ (s|min)$/)
     }
@@ -123,11 +123,12 @@ describe('the progress line', () => {
   })
 
   test('says what limits it', () => {
-    expect(layoutLine(state({ isLimited: true }), 140)).toMatch(/9\.7 MiB\/s, limited by --bwlimit/)
-    expect(layoutLine(state({ isLimited: true, progress: progress({ filesTotal: 1 }) }), 80)).toMatch(
+    expect(layoutLine(state({ limitedBy: '--bwlimit' }), 140)).toMatch(/9\.7 MiB\/s, limited by --bwlimit/)
+    expect(layoutLine(state({ limitedBy: '--bwlimit', progress: progress({ filesTotal: 1 }) }), 80)).toMatch(
       /9\.7 MiB\/s \(--bwlimit\)/,
     )
-    expect(layoutLine(state(), 140)).not.toMatch(/bwlimit/)
+    expect(layoutLine(state({ limitedBy: 'the receiver' }), 140)).toMatch(/9\.7 MiB\/s, limited by the receiver/)
+    expect(layoutLine(state(), 140)).not.toMatch(/bwlimit|limited/)
   })
 
   test.each([
