@@ -200,6 +200,12 @@ export function defineResume(program: Command, signal: AbortSignal): void {
       'the new token, where the sender was started again on another machine (or SEALIFT_TOKEN)',
     )
     .optionsGroup('Sender (default: all as before):')
+    .option('--to <host>', 'the server, HOST[:PORT], where it has moved (default: as before)')
+    .option('--host <host>', 'the same, with its port in --port (default: as before)')
+    .option('--file <file>', 'the same file, where it has moved (default: as before)', collect)
+    .option('--identity <file>', 'your private key, where the server knows you by it (default: none)')
+    .option('--server-key <fingerprint>', 'SHA256:… of the server (default: as it was at the first meeting)')
+    .option('--password-file <file>', 'the password of the server is in this file (default: SEALIFT_PASSWORD)')
     .option('--pod', 'listen on 127.0.0.1, for this machine alone')
     .option('--lan', 'listen on the address of the local network')
     .option('--listen <address>', 'listen on this address')
@@ -212,6 +218,7 @@ export function defineResume(program: Command, signal: AbortSignal): void {
 Examples:
   $ sealift resume 3f2a
   $ sealift resume 3f2a --lan
+  $ sealift resume --transfer-id 3f2a --host server --port 9000 --file ./myfile.zip
 ${EXIT_STATUS}`,
     )
     .action(async (id: string | undefined, options: object) => {

@@ -18,7 +18,10 @@ export interface ServerOptions {
   readonly passwordFile?: string
 }
 
-/** @throws SealiftError `usage`, `settings_invalid` */
+/**
+ * Where to send: to the server that is named, else to whoever comes.
+ * @throws SealiftError `usage`, `settings_invalid`
+ */
 export function readDestination(
   given: PlaceOptions & ServerOptions,
   asks: boolean,
@@ -26,22 +29,25 @@ export function readDestination(
   signal: AbortSignal,
 ): Partial<SendOptions> {
   const to = readServer(given)
-  if (to === undefined) {
-    const only = {
-      '--identity': given.identity,
-      '--server-key': given.serverKey,
-      '--password-file': given.passwordFile,
-    }
-    const [name] = Object.entries(only).find(([, value]) => value !== undefined) ?? []
-    if (name === undefined) return readPlace(given)
-    throw new SealiftError('usage', `${name} is for a server, and none is named`, { hint: 'name it with --to HOST' })
-  }
-  const { port: _, waitMs, ...place } = readPlace(given)
-  if (waitMs !== undefined)
+  if (to !== undefined) {
+    const { port: _, waitMs, ...place } = readPlace(given)
+    if (waitMs === undefined) return { ...place, to, ...readEntrance(given, asks, output, signal) }
     throw new SealiftError('usage', '--wait is for a sender that listens', { hint: 'leave out --wait or --to' })
+  }
+  const only = { '--identity': given.identity, '--server-key': given.serverKey, '--password-file': given.passwordFile }
+  const [name] = Object.entries(only).find(([, value]) => value !== undefined) ?? []
+  if (name === undefined) return readPlace(given)
+  throw new SealiftError('usage', `${name} is for a server, and none is named`, { hint: 'name it with --to HOST' })
+}
+
+/** What may be needed to be let in by a server. @throws SealiftError `settings_invalid` */
+export function readEntrance(
+  given: ServerOptions,
+  asks: boolean,
+  output: Output,
+  signal: AbortSignal,
+): Partial<SendOptions> {
   return {
-    ...place,
-    to,
     identity: given.identity,
     serverKey: given.serverKey,
     token: tokenOfEnvironment(),
@@ -54,8 +60,8 @@ export function readDestination(
   }
 }
 
-/** `HOST:PORT` of the server that is named; `undefined` where none is. */
-function readServer({ to, host, port }: PlaceOptions & ServerOptions): string | undefined {
+/** `HOST:PORT` of the server that is named; `undefined` where none is. @throws SealiftError `usage` */
+export function readServer({ to, host, port }: PlaceOptions & ServerOptions): string | undefined {
   if (to !== undefined) {
     if (host === undefined && port === undefined) return to
     throw new SealiftError('usage', '--to names host and port together', {

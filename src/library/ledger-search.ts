@@ -25,12 +25,16 @@ export async function findTransfers(ledger: Ledger, wanted: string): Promise<Tra
 }
 
 /**
- * The unfinished transfer meant: of both roles on one machine the receiver, as it holds what is safe.
+ * The unfinished transfer meant: of both roles on one machine the receiver, as it holds what is safe; a server's is not
+ * for people to go on with.
  * @throws SealiftError `transfer_unknown`, `usage`; `already_done` where it has ended
  */
 export async function findUnfinished(ledger: Ledger, wanted: string): Promise<TransferRow> {
   const unfinished = (await findTransfers(ledger, wanted)).filter((row) => row.completedAtMs === null)
-  const row = unfinished.find(({ role }) => role === 'receiver') ?? unfinished[0]
+  const row =
+    unfinished.find(({ role, userId }) => role === 'receiver' && userId === null) ??
+    unfinished.find(({ role }) => role === 'sender') ??
+    unfinished[0]
   if (row === undefined)
     throw new SealiftError('already_done', 'this transfer has ended; there is nothing to go on with', {
       hint: 'sealift status ID says how it ended',

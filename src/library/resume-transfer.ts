@@ -1,10 +1,10 @@
 /** Goes on with a transfer of the ledger, whichever side of it this is: with what the ledger remembers of the call before. */
 
-import { formatAddress } from '../config/address.ts'
+import { formatAddress, parseServerAddress } from '../config/address.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { TransferRow } from '../ledger/transfer-row.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { DEFAULT_PORT } from '../protocol/limits.ts'
+import { DEFAULT_PORT, DEFAULT_SERVER_PORT } from '../protocol/limits.ts'
 import { findUnfinished } from './ledger-search.ts'
 import type { ReceiveOptions, SendOptions } from './options.ts'
 import { runReceive } from './receive-files.ts'
@@ -86,7 +86,7 @@ function sendAgain(row: TransferRow, options: ResumeOptions): Run {
   const isPlaceNamed = options.pod === true || options.lan === true || options.listen !== undefined
   const remembered = row.options as Pick<SendOptions, Remembered | 'to'>
   const again = { ...options, ...remembered, resumes: row.id }
-  const to = options.to ?? remembered.to
+  const to = options.to ?? movedServer(remembered.to, options.port)
   if (to !== undefined) return runSend(options.paths ?? row.roots, { ...again, to })
   return runSend(options.paths ?? row.roots, {
     ...again,
@@ -98,7 +98,17 @@ function sendAgain(row: TransferRow, options: ResumeOptions): Run {
   })
 }
 
+/** The server of before, on another port where one is given. */
+function movedServer(to: string | undefined, port: number | undefined): string | undefined {
+  if (to === undefined || port === undefined) return to
+  return formatAddress(parseServerAddress(to, DEFAULT_SERVER_PORT).host, port)
+}
+
 function receiveAgain(row: TransferRow, options: ResumeOptions): Run {
+  if (row.userId !== null)
+    throw new SealiftError('usage', 'this transfer came to the receiving server: its sender goes on with it', {
+      hint: 'start the server again, and resume at the sender',
+    })
   if (row.host === null || row.outputDir === null)
     throw new SealiftError('already_done', 'the ledger does not know where this transfer came from')
   const port = options.port ?? placeBefore(row.options).port ?? DEFAULT_PORT

@@ -119,6 +119,10 @@ class DirectSend {
     // Each server has its own transfer of the same files; one that is gone on with stays what it was.
     const options = { exclude, excludeFrom, all, links, priority, to: wanted === null ? to : wanted.options['to'] }
     const isWanted = wanted !== null && wanted.completedAtMs === null && wanted.checksum === checksum
+    if (wanted !== null && !isWanted && !isSameList(roots, wanted.roots))
+      throw new SealiftError('usage', 'these are not the files of that transfer', {
+        hint: 'sealift send sends them as another one',
+      })
     const same = isWanted ? wanted : await ledger.transfers.findResumableSender({ roots, options, checksum })
     if (same !== null) {
       const before = same.replaces === null ? null : await ledger.transfers.find(same.replaces, 'sender')
@@ -148,4 +152,8 @@ class DirectSend {
     const older = await ledger.transfers.findReplaceableSender(roots)
     return older !== null && older.options['to'] === to ? older : null
   }
+}
+
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((path, index) => path === b[index])
 }

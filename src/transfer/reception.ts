@@ -33,9 +33,10 @@ export interface ReceptionOptions extends DecisionOptions {
   readonly ledger: Ledger
   readonly probe: StageProbe
   readonly name: string
-  /** Host that was dialled, and how the peer is shown. */
-  readonly host: string
-  readonly port: number
+  /** Host and port that were dialled; `null` where the sender came by itself. */
+  readonly host: string | null
+  readonly port: number | null
+  /** How the peer is shown. */
   readonly peer: string
   /** Whose transfers these are (PROTOCOL 1.11); a receiver that is no server has none but its user's. */
   readonly owner?: string | undefined

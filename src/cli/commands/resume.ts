@@ -3,15 +3,17 @@
 import { resumeTransfer } from '../../library/resume-transfer.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output } from '../output.ts'
+import { readEntrance, readServer, type ServerOptions } from '../destination.ts'
 import { tokenOfEnvironment } from '../secrets.ts'
 import { type PlaceOptions, readPlace, readRate, type SharedOptions } from '../settings.ts'
 import { TransferView } from '../transfer-view.ts'
 import { sayReceived, showOffer } from './receive.ts'
 import { saySent } from './send.ts'
 
-export interface ResumeCommandOptions extends SharedOptions, PlaceOptions {
+export interface ResumeCommandOptions extends SharedOptions, PlaceOptions, ServerOptions {
   readonly transferId?: string
   readonly token?: string
+  readonly file?: string[]
 }
 
 /** @throws SealiftError `transfer_unknown`, `already_done`, and what the transfer ends with */
@@ -23,11 +25,17 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
     })
   const output = new Output(given)
   const bytesPerSecond = readRate(given.bwlimit)
+  const to = readServer(given)
   const view = new TransferView(output, bytesPerSecond)
   const transfer = resumeTransfer(wanted, {
     signal,
     fileEvents: output.json,
     ...readPlace(given),
+    ...readEntrance(given, output.canAsk && given.yes !== true, output, signal),
+    to,
+    // It is that of the server then, and stands in its address.
+    ...(to === undefined ? {} : { port: undefined }),
+    paths: given.file,
     bytesPerSecond,
     token: given.token ?? tokenOfEnvironment(),
     accept: (offer) => {
