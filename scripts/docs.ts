@@ -1,6 +1,6 @@
 /**
  * Writes the parts of the documents that are made from the sources, between `<!-- made: NAME -->` and
- * `<!-- end: NAME -->`: the table of errors, the limits, and the states of the conversation.
+ * `<!-- end: NAME -->`: the table of errors, the limits, the settings of the server, and the states of the conversation.
  *
  *   node scripts/docs.ts             writes them anew
  *   node scripts/docs.ts --check     fails where one is stale
@@ -9,6 +9,7 @@
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { SERVER_SETTINGS } from '../src/config/server-settings.ts'
 import { CONVERSATION, type ConversationState, type Role } from '../src/protocol/conversation.ts'
 import { ERROR_TABLE, type ErrorCode } from '../src/protocol/errors.ts'
 
@@ -19,6 +20,7 @@ const PARTS: readonly { readonly file: string; readonly name: string; readonly m
   { file: 'docs/errors.md', name: 'errors', make: errorTable },
   { file: 'docs/limits.md', name: 'protocol limits', make: () => limitTable(['src/protocol/limits.ts'], () => true) },
   { file: 'docs/limits.md', name: 'other limits', make: otherLimits },
+  { file: 'docs/cli.md', name: 'server settings', make: settingsTable },
   { file: 'docs/protocol.md', name: 'conversation diagram', make: conversationDiagram },
   { file: 'docs/protocol.md', name: 'conversation table', make: conversationTable },
 ]
@@ -73,6 +75,15 @@ export interface Constant {
   readonly name: string
   readonly value: number
   readonly comment: string
+}
+
+/** A line for each setting of the server. */
+function settingsTable(): string {
+  const lines = Object.values(SERVER_SETTINGS).map(({ option, env, meaning, byDefault }) => {
+    const flag = option === null ? '' : `\`${option.replace('|', '\\|')}\``
+    return `| ${flag} | \`${env}\` | ${meaning} | ${byDefault === '' ? '' : `\`${byDefault}\``} |`
+  })
+  return ['| option | environment, file | meaning | default |', '| --- | --- | --- | --- |', ...lines].join('\n')
 }
 
 /** The documents whose made parts are stale, brought up to date; unchanged ones are left out. */

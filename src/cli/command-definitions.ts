@@ -218,7 +218,7 @@ export function defineResume(program: Command, signal: AbortSignal): void {
 Examples:
   $ sealift resume 3f2a
   $ sealift resume 3f2a --lan
-  $ sealift resume --transfer-id 3f2a --host server --port 9000 --file ./myfile.zip
+  $ sealift resume 3f2a --host server --port 9000 --file ./myfile.zip
 ${EXIT_STATUS}`,
     )
     .action(async (id: string | undefined, options: object) => {

@@ -74,6 +74,7 @@ export class ListeningMeeting implements SenderMeeting {
       token,
       tailnet: tailnet?.name ?? null,
       connect: `${formatAddress(address, port)}:${token}`,
+      fingerprint: null,
       files,
       bytes,
     })

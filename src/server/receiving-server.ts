@@ -36,7 +36,7 @@ import { ReceptionDesk } from './reception-desk.ts'
 export type ServerEvent =
   | TransferEvent
   | {
-      readonly event: 'failed'
+      readonly event: 'error'
       readonly transferId: string | null
       readonly peer: string
       readonly error: SealiftError
@@ -191,11 +191,11 @@ export class ReceivingServer {
       )
       const error = fault ?? (outcome.kind === 'done' ? null : outcome.error)
       if (error === null) report.done(session.wireBytes)
-      else onEvent({ event: 'failed', transferId, peer: session.peer.address, error })
+      else onEvent({ event: 'error', transferId, peer: session.peer.address, error })
     } catch (thrown) {
       const error = toSealiftError(thrown)
       session.fail(error)
-      onEvent({ event: 'failed', transferId: null, peer: session.peer.address, error })
+      onEvent({ event: 'error', transferId: null, peer: session.peer.address, error })
     }
   }
 }

@@ -38,6 +38,8 @@ export interface AdmissionOptions {
   /** What a server asks of this peer besides its keys; refuses by throwing. Absent: nothing. */
   judge?(peer: ConfirmedPeer, address: ByteStream['peer']): AdmitNeeds | Promise<AdmitNeeds>
   readonly findResumeKey: (id: Uint8Array) => Uint8Array | null
+  /** From the connection to a confirmed session; default {@link HANDSHAKE_TIMEOUT_MS}. */
+  readonly timeoutMs?: number
   /** Refuses by throwing, before the handshake; asked for every connection. */
   checkPeer?(peer: ByteStream['peer']): Promise<void>
   /** Makes the resume key durable, and with it the end of the token; the peer is told only after that. */
@@ -102,8 +104,8 @@ export class Admission {
   /** One handshake, from the first byte to a session or a refusal; never throws. */
   async #confirm(connection: Unconfirmed): Promise<void> {
     const { stream } = connection
-    const { clock } = this.#options
-    const cancel = clock.after(HANDSHAKE_TIMEOUT_MS, () =>
+    const { clock, timeoutMs = HANDSHAKE_TIMEOUT_MS } = this.#options
+    const cancel = clock.after(timeoutMs, () =>
       this.#drop(connection, new SealiftError('peer_silent', 'the handshake took too long')),
     )
     const { crypto, purpose, gate, staticKey } = this.#options

@@ -18,6 +18,8 @@ export interface ListeningEvent {
   readonly tailnet: string | null
   /** `ADDRESS:PORT:TOKEN`: what the other side connects to. */
   readonly connect: string
+  /** `SHA256:…` of a server's key; `null` where there is no server. */
+  readonly fingerprint: string | null
   readonly files: number
   /** `null` while unknown. */
   readonly bytes: number | null

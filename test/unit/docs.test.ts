@@ -5,6 +5,7 @@ import { dirname, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { readConstants, staleDocuments } from '../../scripts/docs.ts'
+import { SERVER_SETTINGS } from '../../src/config/server-settings.ts'
 import { ERROR_TABLE } from '../../src/protocol/errors.ts'
 import { MESSAGE } from '../../src/protocol/messages.ts'
 
@@ -133,8 +134,9 @@ describe('docs/cli.md', () => {
     const options = [
       ...read('src/cli/command-definitions.ts').matchAll(/(?:option|Option)\(\s*'(?:-\w, )?(--[\w-]+)/g),
     ].map(([, option]) => option)
+    const settings = Object.values(SERVER_SETTINGS).flatMap(({ flag }) => flag ?? [])
     const told = new Set(cli.match(/(?<=`|, `)--[\w-]+/g))
-    expect([...new Set([...options, '--help', '--version'])].sort()).toEqual([...told].sort())
+    expect([...new Set([...options, ...settings, '--help', '--version'])].sort()).toEqual([...told].sort())
   })
 })
 

@@ -105,6 +105,7 @@ function sayListening(server: RunningServer, settings: ServerSettings, output: O
     address,
     port,
     token,
+    tailnet: null,
     connect: token === null ? place : `${place}:${token}`,
     fingerprint,
     files: 0,
@@ -131,7 +132,7 @@ function isAnyAddress(address: string): boolean {
 }
 
 function showEvent(event: ServerEvent, output: Output): void {
-  if (event.event === 'failed') {
+  if (event.event === 'error') {
     const { error, peer, transferId } = event
     const { code, message, exitCode, retryable } = error
     output.event({
