@@ -43,17 +43,7 @@ export type ServerEvent =
     }
 
 export interface ReceivingServerOptions {
-  readonly settings: Pick<
-    ServerSettings,
-    | 'host'
-    | 'port'
-    | 'outputDir'
-    | 'layout'
-    | 'allowOverwrite'
-    | 'maxPayloadBytes'
-    | 'maxTransferBytes'
-    | 'bytesPerSecond'
-  >
+  readonly settings: ServerSettings
   /** Open, and the caller's to close. */
   readonly ledger: Ledger
   /** The server's identity, borrowed for its life. */
@@ -69,7 +59,7 @@ export interface ReceivingServerOptions {
 
 export class ReceivingServer {
   readonly #options: ReceivingServerOptions
-  readonly #desk = new ReceptionDesk()
+  readonly #desk: ReceptionDesk
   readonly #guests: GuestList
   readonly #admission: Admission
   /** Keys of earlier meetings by id, in hex: what a handshake looks for while it runs. */
@@ -81,6 +71,8 @@ export class ReceivingServer {
     this.#options = options
     const { ledger, authorizedKeys, others } = options
     this.#guests = new GuestList({ ledger, authorizedKeys, others })
+    const { idleTimeoutMs, minBytesPerSecond } = options.settings
+    this.#desk = new ReceptionDesk({ idleMs: idleTimeoutMs, minBytesPerSecond })
     this.#admission = this.#admit()
     this.#end.promise.catch(() => undefined)
   }
@@ -135,6 +127,7 @@ export class ReceivingServer {
       purpose: 'server',
       role: 'receiver',
       gate,
+      timeoutMs: this.#options.settings.handshakeTimeoutMs,
       staticKey: identity,
       judge: (peer) => this.#guests.judge(peer),
       findResumeKey: (id) => this.#resumeKeys.get(toHex(id)) ?? null,

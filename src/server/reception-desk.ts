@@ -6,6 +6,7 @@
 
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { ReceiverSession, type ReceiverOutcome } from '../transfer/receiver-session.ts'
+import type { Clock } from '../transfer/clock.ts'
 import type { Session } from '../transfer/session.ts'
 import type { StageProbe } from '../transfer/stage.ts'
 import { belongsToAnother, Visit, type VisitOptions } from './visit.ts'
@@ -26,9 +27,25 @@ export interface Departure {
   readonly fault: SealiftError | null
 }
 
+/** How slow a sender may be. */
+export interface Patience {
+  /** How long one may say nothing that is expected of it. */
+  readonly idleMs: number
+  /** What it brings at the least while content is expected, over {@link WATCH_MS}; `null`: no limit. */
+  readonly minBytesPerSecond: number | null
+}
+
+/** Over what time the rate of a sender is looked at. */
+const WATCH_MS = 60_000
+
 export class ReceptionDesk {
+  readonly #patience: Patience
   readonly #seats = new Set<Seat>()
   #stopped: SealiftError | null = null
+
+  constructor(patience: Patience) {
+    this.#patience = patience
+  }
 
   /** How many sessions there are. */
   get size(): number {
@@ -55,11 +72,12 @@ export class ReceptionDesk {
     })
     const seat: Seat = {
       owner: options.guest.owner,
-      conversation: new ReceiverSession({ session, reception: visit, probe }),
+      conversation: new ReceiverSession({ session, reception: visit, probe, quietLimitMs: this.#patience.idleMs }),
       left: left.promise,
       transferId: null,
     }
     this.#seats.add(seat)
+    const unwatch = this.#watch(options.clock, session, seat.conversation)
     let outcome: ReceiverOutcome | null = null
     let fault: SealiftError | null = null
     try {
@@ -71,11 +89,32 @@ export class ReceptionDesk {
       fault = toSealiftError(thrown)
       session.fail(fault)
     } finally {
+      unwatch()
       this.#seats.delete(seat)
       left.resolve(undefined)
     }
     outcome ??= { kind: 'ended', error: fault ?? new SealiftError('internal', 'a session without an end') }
     return { outcome, fault, transferId: visit.reception?.transferId ?? seat.transferId }
+  }
+
+  /** A sender that keeps its place with a byte now and then has to go. @returns what ends the watching */
+  #watch(clock: Clock, session: Session, conversation: ReceiverSession): () => void {
+    const { minBytesPerSecond } = this.#patience
+    if (minBytesPerSecond === null) return () => undefined
+    const leastBytes = (minBytesPerSecond * WATCH_MS) / 1000
+    let before: number | null = null
+    let cancel: () => void = () => undefined
+    const look = (): void => {
+      const now = conversation.expectsContent ? session.wireBytes : null
+      if (now !== null && before !== null && now - before < leastBytes) {
+        void conversation.stop(new SealiftError('peer_silent', 'the sender brings next to nothing'))
+        return
+      }
+      before = now
+      cancel = clock.after(WATCH_MS, look)
+    }
+    look()
+    return () => cancel()
   }
 
   /** The newest session of a transfer replaces those before it (PROTOCOL 1.6). */

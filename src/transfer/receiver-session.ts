@@ -68,6 +68,8 @@ export interface ReceiverSessionOptions {
   readonly session: Session
   readonly reception: Reception
   readonly probe: StageProbe
+  /** How long a sender that is expected to say something may say nothing; default as a person would wait. */
+  readonly quietLimitMs?: number | undefined
 }
 
 export type ReceiverOutcome =
@@ -104,6 +106,8 @@ export class ReceiverSession {
   /** Whether the sender has said the size of content of unknown length in this session. */
   #saidEnd = false
   #decides = false
+  #expectsContent = false
+  readonly #quietLimitMs: number | undefined
   readonly #unpacking = new Unpacking((error) => this.#session.fail(error))
   /** This side ends it: what has come is not waited for. */
   readonly #stopped = Promise.withResolvers<undefined>()
@@ -112,12 +116,18 @@ export class ReceiverSession {
     this.#session = options.session
     this.#reception = options.reception
     this.#probe = options.probe
+    this.#quietLimitMs = options.quietLimitMs
+  }
+
+  /** Whether it is for the sender to go on with the content of an accepted transfer. */
+  get expectsContent(): boolean {
+    return this.#expectsContent && !this.#session.isOver
   }
 
   /** Runs the session to its end; never rejects. */
   async run(): Promise<ReceiverOutcome> {
     this.#session.listen((message, release) => this.#take(message, release))
-    this.#session.awaitWord(STALL_TIMEOUT_MS)
+    this.#session.awaitWord(this.#quietLimitMs ?? STALL_TIMEOUT_MS)
     this.#session.send({ type: 'hello', hello: this.#reception.hello }).catch(() => undefined)
     const end = await this.#session.end
     this.#accepted?.incoming.tell(null)
@@ -178,7 +188,7 @@ export class ReceiverSession {
     if (this.#saidEnd) throw new SealiftError('protocol_violation', 'the content ends twice')
     this.#saidEnd = true
     this.#accepted?.incoming.end(sizeBytes)
-    this.#session.awaitWord(DIGEST_TIMEOUT_MS)
+    this.#session.awaitWord(this.#quietLimitMs ?? DIGEST_TIMEOUT_MS)
   }
 
   async #offered(offer: Offer): Promise<void> {
@@ -245,9 +255,11 @@ export class ReceiverSession {
     since.removeAll(safe)
     if (since.count > 0) teller.acknowledge(since)
     accepted.incoming.begin()
-    this.#session.awaitWord(accepted.mayPause ? null : DIGEST_TIMEOUT_MS)
+    this.#session.awaitWord(this.#quietLimitMs ?? (accepted.mayPause ? null : DIGEST_TIMEOUT_MS))
+    this.#expectsContent = true
     const ended = this.#session.end.then(() => true)
     if (await Promise.race([accepted.incoming.complete.then(() => false), ended])) return
+    this.#expectsContent = false
     this.#session.awaitWord(null)
     const done = await accepted.finish()
     await this.#sendStates(accepted)

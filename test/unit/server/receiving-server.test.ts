@@ -1,9 +1,10 @@
 /** Senders that push to a server in this process, over loopback. */
 
 import fs from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { createIdentity } from '../../../src/library/create-identity.ts'
-import { ServerPlace } from '../../rigs/server-place.ts'
+import { type PushEnd, ServerPlace } from '../../rigs/server-place.ts'
 
 async function withToken(settings: Record<string, string> = {}): Promise<ServerPlace> {
   const place = new ServerPlace(settings)
@@ -174,5 +175,39 @@ describe('coming back', () => {
     const suites = events.filter((event) => event.event === 'connected').map(({ suite }) => suite)
     expect(suites).toEqual(['noise-xx+mlkem768', 'resume+mlkem768'])
     expect(fs.readFileSync(`${place.out}/big.bin`).equals(Buffer.alloc(BYTES, 'x'))).toBe(true)
+  })
+})
+
+describe('a transfer of another sender', () => {
+  /** A push of Ana's that stopped in the middle, and Bob with a copy of her ledger, but for her keys. */
+  async function stolen(): Promise<{ place: ServerPlace; file: string }> {
+    const place = await withToken()
+    const file = place.plant('ana', 'big.bin', Buffer.alloc(3 << 20, 'x'))
+    const first = place.push('ana', file, { bytesPerSecond: 4 << 20 })
+    for await (const event of first) if (event.event === 'progress' && event.bytesDone > 1 << 20) first.cancel()
+    await first.done.catch(() => undefined)
+    fs.cpSync(place.path('ana', 'ledger'), place.path('bob', 'ledger'), { recursive: true })
+    const ledger = new DatabaseSync(place.path('bob', 'ledger', 'l.db'))
+    ledger.exec('DELETE FROM resume_keys')
+    ledger.close()
+    return { place, file }
+  }
+
+  test('cannot be taken up, and stays as it is', async () => {
+    const { place, file } = await stolen()
+    const bob = await place.pushed('bob', file)
+    expect(bob.error).toMatchObject({ code: 'policy_refused', exitCode: 3 })
+    const ana = await place.pushed('ana', file)
+    expect(ana.result?.resumedBytes).toBeGreaterThan(0)
+    expect(place.list()).toEqual(['big.bin'])
+  })
+
+  test('is not replaced while it runs', async () => {
+    const { place, file } = await stolen()
+    const ana = place.push('ana', file, { bytesPerSecond: 2 << 20 })
+    let bob: Promise<PushEnd> | null = null
+    for await (const event of ana) if (event.event === 'progress') bob ??= place.pushed('bob', file)
+    expect((await bob)?.error).toMatchObject({ code: 'policy_refused' })
+    expect(await ana.done).toMatchObject({ files: 1 })
   })
 })
