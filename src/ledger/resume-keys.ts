@@ -24,7 +24,11 @@ export interface NewResumeKey {
   /** Key of the transfer, once it is known. */
   readonly transfer?: number | null
   readonly confirmed?: boolean
+  /** Server: whether an authorised key let this sender in, or something else. */
+  readonly wayIn?: WayIn
 }
+
+export type WayIn = 'key' | 'other'
 
 export interface ResumeKey {
   /** 16 bytes; the caller's own, as all buffers here. */
@@ -37,6 +41,7 @@ export interface ResumeKey {
   readonly outputDir: string | null
   readonly transfer: number | null
   readonly confirmed: boolean
+  readonly wayIn: WayIn | null
   readonly createdAtMs: number
 }
 
@@ -60,12 +65,13 @@ export class ResumeKeys {
       key.outputDir ?? null,
       key.transfer ?? null,
       key.confirmed === true ? 1 : 0,
+      key.wayIn ?? null,
       this.#nowMs(),
     ]
     await this.#durably((prepare) => {
       prepare(`INSERT OR REPLACE INTO resume_keys
-        (resume_id, resume_key, role, peer, host, output_dir, transfer, confirmed, created_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(...values)
+        (resume_id, resume_key, role, peer, host, output_dir, transfer, confirmed, way_in, created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(...values)
     })
   }
 
@@ -177,6 +183,7 @@ function toResumeKey(row: Record<string, unknown>): ResumeKey {
     outputDir: row['output_dir'] as string | null,
     transfer: row['transfer'] as number | null,
     confirmed: row['confirmed'] === 1,
+    wayIn: row['way_in'] as WayIn | null,
     createdAtMs: row['created_at'] as number,
   }
 }

@@ -103,6 +103,8 @@ CREATE TABLE owned_roots (
   owner TEXT NOT NULL,
   PRIMARY KEY (output_dir, name)
 ) STRICT, WITHOUT ROWID;
+
+ALTER TABLE resume_keys ADD COLUMN way_in TEXT CHECK (way_in IN ('key', 'other'));
 `
 
 const MIGRATIONS: readonly string[] = [FIRST, OWNED_ROOTS]

@@ -38,14 +38,17 @@ export interface ServerOptions {
   readonly password?: string | undefined
   /** Asked for what the server wants and was not given above. Default: nobody is asked, and `done` rejects. */
   readonly askSecret?: ((what: 'token' | 'password', signal: StopSignal) => Promise<string>) | undefined
-  /** Path of this side's private key, as `sealift keygen` makes it. Default: another key for each connection. */
+  /**
+   * Path of this side's private key. Default: `sealift.key` of {@link ServerOptions.configFolder}, as `sealift keygen` makes
+   * it; where there is none, or nobody has its password, `device.key` there, which is made at the first meeting.
+   */
   readonly identity?: string | undefined
-  /** Asked where that key is sealed. */
+  /** Asked where the key is sealed. */
   readonly identityPassword?: (() => Promise<string | undefined>) | undefined
   /** Fingerprint of the server's key, `SHA256:…`. Default: the one remembered, or whichever it has at the first meeting. */
   readonly serverKey?: string | undefined
-  /** Path of the list of known servers; default in the user's own folder. */
-  readonly knownHosts?: string | undefined
+  /** Folder of keys and known servers; default the user's own, `~/.config/sealift` on Linux. */
+  readonly configFolder?: string | undefined
 }
 
 /** What `sendFiles` may be told. `pod`, `lan` or `listen` say where it listens; else that is this machine's Tailscale address. */

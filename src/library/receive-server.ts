@@ -18,6 +18,7 @@ import type { SealiftError } from '../protocol/errors.ts'
 import type { AdmitNeeds } from '../protocol/messages.ts'
 import { ReceivingServer, type ServerEvent } from '../server/receiving-server.ts'
 import { systemClock } from '../transfer/clock.ts'
+import type { StageProbe } from '../transfer/stage.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 /** In the folder of the user's own keys. */
@@ -32,6 +33,8 @@ export interface ReceiveServerOptions {
   /** Asked where the server's own key is sealed. */
   readonly identityPassword?: (() => Promise<string | undefined>) | undefined
   readonly onEvent: (event: ServerEvent) => void
+  /** @internal For tests: called at the named stages. */
+  readonly probe?: StageProbe | undefined
 }
 
 export interface RunningServer {
@@ -51,7 +54,7 @@ export interface RunningServer {
  *   output folder
  */
 export async function startReceivingServer(options: ReceiveServerOptions): Promise<RunningServer> {
-  const { settings, onEvent } = options
+  const { settings, onEvent, probe } = options
   const identity = await openIdentity(settings.identity, options.identityPassword)
   try {
     const { authorizedKeys: keysPath } = settings
@@ -61,7 +64,7 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
     const ledger = await openUserLedger(settings.ledgerPath ?? undefined)
     try {
       await ledger.resumeKeys.prune()
-      const server = new ReceivingServer({ settings, ledger, identity, authorizedKeys, gate, others, onEvent })
+      const server = new ReceivingServer({ settings, ledger, identity, authorizedKeys, gate, others, onEvent, probe })
       const { address, port } = await server.start()
       return {
         address,

@@ -3,10 +3,11 @@
  * secrets that it may be asked for.
  */
 
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseServerAddress } from '../config/address.ts'
 import { configFolder } from '../identity/config-folder.ts'
-import { readKeyFile } from '../identity/key-file.ts'
+import { readKeyFile, readOrCreateKeyFile } from '../identity/key-file.ts'
 import { KnownHosts } from '../identity/known-hosts.ts'
 import { normalizePassword } from '../identity/password.ts'
 import { parseFingerprint } from '../identity/public-key.ts'
@@ -18,12 +19,15 @@ import type { ServerOptions } from './options.ts'
 
 /** In the folder of the user's own keys. */
 const KNOWN_HOSTS_FILE = 'known_hosts'
+const USER_KEY_FILE = 'sealift.key'
+/** What tells this machine's user from others where there is no key of a keygen: open, as nobody authorised it. */
+const DEVICE_KEY_FILE = 'device.key'
 
 export interface ServerEntrance {
   readonly host: string
   readonly port: number
-  /** This side's key pair; `null`: another one for each connection. Zeroed by {@link ServerEntrance.close}. */
-  readonly staticKey: KeyPair | null
+  /** This side's key pair: whose its transfers are. Zeroed by {@link ServerEntrance.close}. */
+  readonly staticKey: KeyPair
   readonly trust: ServerTrust
   /** Normalised; `null` where it was not given. */
   readonly token: Uint8Array | null
@@ -33,28 +37,23 @@ export interface ServerEntrance {
 
 /**
  * @param to `HOST[:PORT]`
- * @throws SealiftError `usage`, `settings_invalid`, `auth_failed` where the key file does not open
+ * @throws SealiftError `usage`, `settings_invalid`, `auth_failed` where the key file does not open, and those of a disk
  */
 export async function openEntrance(to: string, options: ServerOptions): Promise<ServerEntrance> {
   const { host, port } = parseServerAddress(to, DEFAULT_SERVER_PORT)
-  const { token, password, identity, identityPassword, serverKey, knownHosts } = options
+  const { token, password, serverKey } = options
+  const folder = options.configFolder ?? configFolder(process.env)
   const trust = new ServerTrust({
     host,
     port,
     pin: serverKey === undefined ? null : parseFingerprint(serverKey, '--server-key'),
-    knownHosts: new KnownHosts(knownHosts ?? join(configFolder(process.env), KNOWN_HOSTS_FILE)),
+    knownHosts: new KnownHosts(join(folder, KNOWN_HOSTS_FILE)),
   })
   const secrets = {
     token: token === undefined ? null : normalizeToken(token),
     password: password === undefined ? null : normalizePassword(password),
   }
-  const staticKey =
-    identity === undefined
-      ? null
-      : await readKeyFile(identity, async () => {
-          const text = await identityPassword?.()
-          return text === undefined ? null : normalizePassword(text)
-        })
+  const staticKey = await findKey(folder, options)
   return {
     host,
     port,
@@ -62,9 +61,29 @@ export async function openEntrance(to: string, options: ServerOptions): Promise<
     trust,
     ...secrets,
     close: () => {
-      staticKey?.privateKey.fill(0)
+      staticKey.privateKey.fill(0)
       secrets.token?.fill(0)
       secrets.password?.fill(0)
     },
   }
+}
+
+async function findKey(folder: string, { identity, identityPassword }: ServerOptions): Promise<KeyPair> {
+  let isSealed = false
+  const password = async (): Promise<Uint8Array | null> => {
+    const text = await identityPassword?.()
+    isSealed = text === undefined
+    return text === undefined ? null : normalizePassword(text)
+  }
+  if (identity !== undefined) return readKeyFile(identity, password)
+  const userKey = join(folder, USER_KEY_FILE)
+  if (existsSync(userKey)) {
+    try {
+      return await readKeyFile(userKey, password)
+    } catch (error) {
+      // Who named no key may not need it: the server says whether it does.
+      if (!isSealed) throw error
+    }
+  }
+  return (await readOrCreateKeyFile(join(folder, DEVICE_KEY_FILE), password)).pair
 }

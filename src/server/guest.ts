@@ -6,19 +6,19 @@
  */
 
 import type { AuthorizedKey, AuthorizedKeys } from '../identity/authorized-keys.ts'
+import { fingerprintOf } from '../identity/public-key.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { toHex } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { AdmitNeeds } from '../protocol/messages.ts'
 import type { ConfirmedPeer } from '../transfer/admission.ts'
 
 /** A sender whose session is confirmed. */
 export interface Guest {
-  /** Whose its transfers are: `key:SHA256:…` of an authorised key, else `resume:` and the id of its first meeting. */
+  /** Whose its transfers are: the fingerprint of the key that it first came with, `SHA256:…`. */
   readonly owner: string
   /** One path component that stands for it in a folder by senders. */
   readonly label: string
-  /** What its line in the list of authorised keys says; `null` where it came otherwise. */
+  /** What its line in the list of authorised keys says; `null` where it is not on it. */
   readonly key: AuthorizedKey | null
   /** Below the output folder; `null`: no folder of its own. */
   readonly folder: string | null
@@ -33,9 +33,6 @@ export interface GuestListOptions {
   /** What those are asked for whose key is not on the list; `null`: they are not let in. */
   readonly others: AdmitNeeds | null
 }
-
-const KEY_OWNER = 'key:'
-const RESUME_OWNER = 'resume:'
 
 export class GuestList {
   readonly #options: GuestListOptions
@@ -54,7 +51,7 @@ export class GuestList {
       await this.#ownerOfEarlier(peer.resumeId)
       return 'nothing'
     }
-    if (this.#find(peer) !== null) return 'nothing'
+    if (this.#find(peer.peerStaticKey) !== null) return 'nothing'
     const { others } = this.#options
     if (others === null) throw new SealiftError('peer_refused', 'the key of the sender is not authorised')
     return others
@@ -62,36 +59,32 @@ export class GuestList {
 
   /** Who a peer is that was let in. @throws SealiftError as {@link GuestList.judge} */
   async identify(peer: ConfirmedPeer): Promise<Guest> {
-    const { resumeId } = peer
-    if (peer.suite === 'resume') return this.#guest(await this.#ownerOfEarlier(resumeId), resumeId)
-    const key = this.#find(peer)
-    return this.#guest(key === null ? RESUME_OWNER + toHex(resumeId) : KEY_OWNER + key.fingerprint, resumeId)
-  }
-
-  #find({ peerStaticKey }: ConfirmedPeer): AuthorizedKey | null {
-    return this.#options.authorizedKeys()?.find(peerStaticKey) ?? null
-  }
-
-  #guest(owner: string, resumeId: Uint8Array): Guest {
-    const key = this.#keyOf(owner)
-    const label = key?.name ?? owner.slice(owner.lastIndexOf(':') + 1, owner.lastIndexOf(':') + 1 + LABEL_CHARACTERS)
+    const { resumeId, peerStaticKey } = peer
+    const owner = peerStaticKey === null ? await this.#ownerOfEarlier(resumeId) : fingerprintOf(peerStaticKey)
+    const key = this.#options.authorizedKeys()?.findByFingerprint(owner) ?? null
+    const label = key?.name ?? owner.slice(owner.indexOf(':') + 1).slice(0, LABEL_CHARACTERS)
     return { owner, key, resumeId, folder: key?.folder ?? null, label: asComponent(label) }
   }
 
-  #keyOf(owner: string): AuthorizedKey | null {
-    if (!owner.startsWith(KEY_OWNER)) return null
-    return this.#options.authorizedKeys()?.findByFingerprint(owner.slice(KEY_OWNER.length)) ?? null
+  /** By what a peer is let in that came with its key: remembered beside the key for coming back. */
+  wayIn(peerStaticKey: Uint8Array | null): 'key' | 'other' {
+    return this.#find(peerStaticKey) === null ? 'other' : 'key'
   }
 
-  /** Whose transfer the key of an earlier meeting is for. Whoever has it must still be let in today. */
+  #find(peerStaticKey: Uint8Array | null): AuthorizedKey | null {
+    return this.#options.authorizedKeys()?.find(peerStaticKey) ?? null
+  }
+
+  /** Whose transfer the key of an earlier meeting is for. By what it was let in then, it must be let in today. */
   async #ownerOfEarlier(resumeId: Uint8Array): Promise<string> {
-    const { ledger, others } = this.#options
+    const { ledger, others, authorizedKeys } = this.#options
     const row = await ledger.resumeKeys.findById(resumeId, 'receiver')
     row?.resumeKey.fill(0)
     const transfer = row?.transfer == null ? null : await ledger.transfers.get(row.transfer)
     const owner = transfer?.userId ?? null
-    const mayCome = owner !== null && (owner.startsWith(KEY_OWNER) ? this.#keyOf(owner) !== null : others !== null)
-    if (!mayCome) throw new SealiftError('auth_failed', 'the key of an earlier meeting is not served any more')
+    const mayCome = row?.wayIn === 'key' ? authorizedKeys()?.findByFingerprint(owner ?? '') != null : others !== null
+    if (owner === null || !mayCome)
+      throw new SealiftError('auth_failed', 'the key of an earlier meeting is not served any more')
     return owner
   }
 }

@@ -131,9 +131,11 @@ export class ReceivingServer {
       staticKey: identity,
       judge: (peer) => this.#guests.judge(peer),
       findResumeKey: (id) => this.#resumeKeys.get(toHex(id)) ?? null,
-      commit: async ({ suite, resumeId, resumeKey }, peer) => {
+      commit: async ({ suite, resumeId, resumeKey, peerStaticKey }, peer) => {
         if (suite === 'resume') return
-        await ledger.resumeKeys.save({ resumeId, resumeKey, role: 'receiver', peer: peer.address, confirmed: true })
+        const wayIn = this.#guests.wayIn(peerStaticKey)
+        const kept = { resumeId, resumeKey, role: 'receiver', peer: peer.address, wayIn, confirmed: true } as const
+        await ledger.resumeKeys.save(kept)
         this.#resumeKeys.set(toHex(resumeId), resumeKey)
       },
       onRefused: (peer, error) => onEvent({ event: 'refused', peer: peer.address, code: error.code, until: null }),

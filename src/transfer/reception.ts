@@ -12,6 +12,7 @@ import { TreeWriter } from '../files/tree-writer.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
+import type { TransferRow } from '../ledger/transfer-row.ts'
 import type { TransferLock } from '../ledger/transfer-lock.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
@@ -255,8 +256,7 @@ export class DirectReception implements LastingReception {
    */
   async #takeOver(offer: Offer, current: Current): Promise<void> {
     const { ledger, outputDir } = this.#options
-    const key = this.#resume?.key ?? null
-    const row = key === null ? null : await ledger.transfers.get(key)
+    const row = await this.#replaceable(offer)
     if (row?.id !== offer.replaces || row.outputDir !== outputDir || row.completedAtMs !== null) return
     const lock = await ledger.lock(row.id, 'receiver')
     try {
@@ -276,6 +276,15 @@ export class DirectReception implements LastingReception {
     } finally {
       lock.release()
     }
+  }
+
+  /** What this session may replace: the transfer whose key it came by, and on a server any of the same owner. */
+  async #replaceable({ replaces }: Offer): Promise<TransferRow | null> {
+    const { ledger, owner } = this.#options
+    const key = this.#resume?.key ?? null
+    if (key !== null) return ledger.transfers.get(key)
+    const row = owner === undefined || replaces === null ? null : await ledger.transfers.find(replaces, 'receiver')
+    return row?.userId === owner ? row : null
   }
 
   async #readManifest(key: number): Promise<Manifest> {

@@ -123,7 +123,7 @@ export class ServerPlace {
     return sendFiles(paths, {
       to: this.address,
       ledgerPath: this.path(sender, 'ledger', 'l.db'),
-      knownHosts: this.path(sender, 'known_hosts'),
+      configFolder: this.path(sender, 'config'),
       ...(this.#server?.token == null ? {} : { token: this.#server.token }),
       ...options,
     })

@@ -102,6 +102,31 @@ describe('a server with a list of keys', () => {
 })
 
 describe('what is there', () => {
+  test('is known to be the own of whoever sends it again, with a token too', async () => {
+    const place = await withToken()
+    const file = place.plant('ana', 'tree/a.txt', 'one')
+    expect((await place.pushed('ana', place.path('ana', 'tree'))).error).toBeNull()
+    const again = await place.pushed('ana', place.path('ana', 'tree'))
+    expect(again.events).toContainEqual(expect.objectContaining({ event: 'file', status: 'skipped' }))
+    fs.writeFileSync(file, 'another')
+    expect((await place.pushed('ana', place.path('ana', 'tree'))).error).toBeNull()
+    expect([place.list(), place.read('tree (1)', 'a.txt')]).toEqual([['tree', 'tree (1)'], 'another'])
+  })
+
+  test('is replaced with leave of the server, where it is the own', async () => {
+    const place = await withToken({ ST_ALLOW_OVERWRITE: 'yes' })
+    const file = place.plant('ana', 'tree/a.txt', 'one')
+    place.plant('bob', 'tree/a.txt', 'of Bob')
+    expect((await place.pushed('ana', place.path('ana', 'tree'))).error).toBeNull()
+    fs.writeFileSync(file, 'another')
+    const conflict = 'overwrite' as const
+    expect((await place.pushed('ana', place.path('ana', 'tree'), { conflict })).error).toBeNull()
+    expect([place.list(), place.read('tree', 'a.txt')]).toEqual([['tree'], 'another'])
+    const bob = await place.pushed('bob', place.path('bob', 'tree'), { conflict })
+    expect(bob.error).toMatchObject({ code: 'partial', exitCode: 8 })
+    expect(place.read('tree', 'a.txt')).toBe('another')
+  })
+
   test('of the same sender counts as unchanged; of another it is kept beside, and nothing is told of it', async () => {
     const { ana: identity, list } = await withKey()
     const place = new ServerPlace({ ST_AUTHORIZED_KEYS: list }, { token: 'four-words-for-others' })

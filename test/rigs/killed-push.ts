@@ -1,0 +1,182 @@
+/**
+ * One push to a receiving server, between processes that die: whoever dies is started again with the same line, until the
+ * sender says that all is done. Between them is a proxy, so that one can die at a byte of the wire.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { ChaosProxy, type Planned } from './chaos-proxy.ts'
+import { SideProcess } from './children.ts'
+import { changedSurroundings, incomplete, Secrets, secretsInTheOpen, wrongFiles } from './invariants.ts'
+import type { ChildTask } from './kill-child.ts'
+import type { Kill, KillReport } from './killed-transfer.ts'
+import { makePlace, type Place, readResumeKeys } from './place.ts'
+import type { TreeOptions } from './small-tree.ts'
+
+export interface PushKillPlan {
+  readonly seed: number
+  readonly tree: TreeOptions
+  /** Where the first process of each role dies. */
+  readonly sender?: Kill
+  readonly server?: Kill
+  /** Dies when this byte of the first connection passes. */
+  readonly onWire?: { readonly victim: 'sender' | 'server'; readonly direction: 'up' | 'down'; readonly byte: number }
+}
+
+const TOKEN = 'coral-magnet-fabric-otter'
+const LONGEST_MS = 30_000
+const MOST_PROCESSES = 8
+
+/** @throws where an invariant breaks, or all is not there in the end */
+export async function runKilledPush(plan: PushKillPlan): Promise<KillReport> {
+  const place = makePlace(plan.seed, plan.tree)
+  const push = await KilledPush.start(place, plan)
+  try {
+    return await push.run()
+  } finally {
+    await push.stop()
+    place.remove()
+  }
+}
+
+class KilledPush {
+  readonly #place: Place
+  readonly #plan: PushKillPlan
+  readonly #proxy: ChaosProxy
+  readonly #secrets = new Secrets()
+  readonly #processes: SideProcess[] = []
+  #sender: SideProcess | null = null
+  #server: SideProcess | null = null
+  #port = 0
+
+  private constructor(place: Place, plan: PushKillPlan, proxy: ChaosProxy) {
+    this.#place = place
+    this.#plan = plan
+    this.#proxy = proxy
+    this.#secrets.tokens.add(TOKEN)
+  }
+
+  static async start(place: Place, plan: PushKillPlan): Promise<KilledPush> {
+    const { onWire } = plan
+    const victim = { kill: (): void => undefined }
+    const planned: Planned[] =
+      onWire === undefined
+        ? []
+        : [{ direction: onWire.direction, spot: onWire.byte, fault: { kind: 'call', run: () => victim.kill() } }]
+    const proxy = await ChaosProxy.start({ port: 0, plan: (connection) => (connection === 0 ? planned : []) })
+    const push = new KilledPush(place, plan, proxy)
+    if (onWire !== undefined) victim.kill = () => (onWire.victim === 'sender' ? push.#sender : push.#server)?.kill()
+    return push
+  }
+
+  async run(): Promise<KillReport> {
+    const endsMs = performance.now() + LONGEST_MS
+    while (!(await this.#step())) {
+      if (performance.now() > endsMs) throw new Error(`not done after ${LONGEST_MS / 1000} s: ${this.#story()}`)
+      if (this.#processes.length > 2 * MOST_PROCESSES) throw new Error(`started again and again: ${this.#story()}`)
+    }
+    // The moment when the sender said so (I5).
+    expect(incomplete(this.#place), this.#story()).toEqual([])
+    this.#check()
+    return {
+      killed: this.#processes.filter(({ ending }) => ending?.event === 'killed').length,
+      senders: this.#processes.filter(({ role }) => role === 'sender').length,
+      receivers: this.#processes.filter(({ role }) => role === 'server').length,
+    }
+  }
+
+  /** Starts whoever is missing and waits until somebody ends. @returns whether the sender is done */
+  async #step(): Promise<boolean> {
+    await this.#startServer()
+    this.#startSender()
+    const sender = this.#sender as SideProcess
+    const server = this.#server as SideProcess
+    await Promise.race([sender.ended, server.ended])
+    // What ended one side often ends the other in the same moment.
+    await Promise.race([Promise.all([sender.ended, server.ended]), delay(20)])
+    this.#check()
+    for (const { role, ending } of [sender, server])
+      if (ending?.event === 'crashed') throw new Error(`the ${role} crashed: ${ending.output}; ${this.#story()}`)
+    if (sender.ending?.event !== 'end') return false
+    expect(sender.ending.error, this.#story()).toBeNull()
+    return true
+  }
+
+  async #startServer(): Promise<void> {
+    if (this.#server !== null && this.#server.ending === null) return
+    const { out, root, receiverLedger } = this.#place
+    this.#server = this.#start({
+      role: 'server',
+      target: TOKEN,
+      options: {},
+      settings: {
+        ST_HOST: '127.0.0.1',
+        ST_PORT: String(this.#port),
+        ST_OUTPUT_DIR: out,
+        ST_IDENTITY: `${root}/ledgers/server.key`,
+        ST_RATE_LIMIT_BYTES_PER_SEC: '0',
+        ST_HEALTH: 'no',
+        DB_PATH: receiverLedger,
+      },
+      kill: this.#server === null ? (this.#plan.server ?? null) : null,
+    })
+    const listening = await this.#server.listening
+    if (listening === null) return
+    this.#port = listening.port
+    this.#proxy.senderPort = listening.port
+  }
+
+  #startSender(): void {
+    if (this.#sender !== null && this.#sender.ending === null) return
+    const { source, senderLedger, root } = this.#place
+    this.#sender = this.#start({
+      role: 'sender',
+      target: source,
+      options: {
+        to: `127.0.0.1:${String(this.#proxy.port)}`,
+        token: TOKEN,
+        configFolder: `${root}/ledgers/config`,
+        ledgerPath: senderLedger,
+        name: 'sender',
+      },
+      kill: this.#sender === null ? (this.#plan.sender ?? null) : null,
+    })
+  }
+
+  #start(task: ChildTask): SideProcess {
+    const started = new SideProcess(task)
+    this.#processes.push(started)
+    return started
+  }
+
+  /** I1, I2, I6: hold at any moment. */
+  #check(): void {
+    const place = this.#place
+    for (const ledger of [place.senderLedger, place.receiverLedger])
+      for (const key of readResumeKeys(ledger)) this.#secrets.addKey(key)
+    const texts = this.#processes.flatMap(({ lines }) =>
+      lines.filter((line) => !line.startsWith('{"event":"listening"')),
+    )
+    const breaks = [
+      ...wrongFiles(place),
+      ...changedSurroundings(place),
+      ...secretsInTheOpen(place, this.#secrets, texts),
+    ]
+    expect(breaks, this.#story()).toEqual([])
+  }
+
+  #story(): string {
+    return this.#processes
+      .map(({ role, ending, lines }) => {
+        const said = lines.filter((line) => !line.includes('"progress"') && !line.includes('"file"')).join(' ')
+        return `${role} (${ending === null ? 'runs' : ending.event}): ${said}`
+      })
+      .join('\n')
+  }
+
+  async stop(): Promise<void> {
+    for (const started of this.#processes) started.kill()
+    for (const started of this.#processes) await started.ended
+    await this.#proxy.close()
+  }
+}
