@@ -1,15 +1,18 @@
 /**
  * The ledger: the durable record of transfers, in one SQLite file. This is the door to it; each idea has a file of its
- * own (transfers, manifest, progress, resume keys, publish intents, locks).
+ * own (transfers, manifest, progress, resume keys, publish intents, locks; of a server bans, quotas and the audit log).
  *
  * Several processes of one user share a ledger. It does not know how bytes come or where they lie.
  */
 
+import { AuditRecords } from './audit.ts'
+import { Bans } from './bans.ts'
 import { readBootId } from './boot-id.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import { ManifestStore } from './manifest-store.ts'
 import { Progress } from './progress.ts'
 import { PublishIntents } from './publish-intents.ts'
+import { QuotaRecords } from './quotas.ts'
 import { ResumeKeys } from './resume-keys.ts'
 import { acquireTransferLock, locksFolder, type TransferLock } from './transfer-lock.ts'
 import type { Role } from './transfer-row.ts'
@@ -21,6 +24,8 @@ export interface LedgerOptions extends DatabaseOptions {
   readonly now?: () => Date
   /** Names the present run of the machine; read from the system by default. */
   readonly bootId?: string
+  /** Whole milliseconds of a clock that nobody sets, the same in all processes; the system's by default. */
+  readonly uptimeMs?: () => number
 }
 
 export class Ledger {
@@ -28,6 +33,9 @@ export class Ledger {
   readonly manifests: ManifestStore
   readonly resumeKeys: ResumeKeys
   readonly publishIntents: PublishIntents
+  readonly bans: Bans
+  readonly quotas: QuotaRecords
+  readonly audit: AuditRecords
   readonly #database: Database
   readonly #bootId: string
   readonly #randomJitter: (() => number) | undefined
@@ -42,6 +50,9 @@ export class Ledger {
     this.manifests = new ManifestStore(database)
     this.resumeKeys = new ResumeKeys(database, nowMs)
     this.publishIntents = new PublishIntents(database)
+    this.bans = new Bans(database, this.#bootId, { wallMs: nowMs, uptimeMs: options.uptimeMs ?? readUptimeMs })
+    this.quotas = new QuotaRecords(database)
+    this.audit = new AuditRecords(database)
   }
 
   /** Absolute path of the ledger file. */
@@ -63,6 +74,11 @@ export class Ledger {
   async close(): Promise<void> {
     await this.#database.close()
   }
+}
+
+/** The clock of `process.hrtime` counts from the start of the machine, or from one moment of the run of it. */
+function readUptimeMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n)
 }
 
 /**

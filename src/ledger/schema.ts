@@ -3,7 +3,7 @@
  * A released migration never changes; a change of the schema is a new one at the end.
  *
  * Times are milliseconds since 1970, offsets and sizes are bytes. inode and device numbers are decimal text, since
- * they may use all 64 bits.
+ * they may use all 64 bits. Hashes of the audit log are in hex, as they stand in its lines.
  */
 
 import type { DatabaseSync } from 'node:sqlite'
@@ -96,7 +96,52 @@ CREATE TABLE resume_keys (
 CREATE INDEX resume_keys_by_transfer ON resume_keys (transfer);
 `
 
-const MIGRATIONS: readonly string[] = [FIRST]
+/** The receiving server: who owns a transfer and what it has reserved, bans, quotas, and the audit log. */
+const SERVER = `
+ALTER TABLE transfers ADD COLUMN owner TEXT;
+ALTER TABLE transfers ADD COLUMN reserved_bytes INTEGER;
+CREATE INDEX transfers_reserved ON transfers (owner) WHERE reserved_bytes IS NOT NULL;
+
+CREATE TABLE bans (
+  address TEXT NOT NULL PRIMARY KEY,
+  reason TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  duration_ms INTEGER NOT NULL CHECK (duration_ms > 0),
+  boot TEXT NOT NULL,
+  ends_at_uptime INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quotas (
+  owner TEXT NOT NULL PRIMARY KEY,
+  limit_bytes INTEGER CHECK (limit_bytes >= 0),
+  published_bytes INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  peer TEXT,
+  owner TEXT,
+  transfer TEXT,
+  line TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_time ON audit (time);
+CREATE INDEX audit_by_peer ON audit (peer);
+CREATE INDEX audit_by_owner ON audit (owner);
+
+CREATE TABLE audit_head (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  seq INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  filed_seq INTEGER NOT NULL,
+  folder TEXT,
+  anchor_seq INTEGER NOT NULL,
+  anchor_hash TEXT NOT NULL
+) STRICT;
+`
+
+export const MIGRATIONS: readonly string[] = [FIRST, SERVER]
 export const SCHEMA_VERSION: number = MIGRATIONS.length
 
 /**

@@ -33,6 +33,8 @@ export interface TransferFields {
   readonly priority?: number
   /** Who the other side is, for people. */
   readonly peer?: string | null
+  /** Server: whose the transfer is, `key:SHA256:…` or `resume:<id in hex>` (protocol.md 1.11). */
+  readonly owner?: string | null
   /** Host that the receiver dialled, without the port. */
   readonly host?: string | null
   /** Absolute paths of what is sent; of a receiver, empty. */
@@ -73,6 +75,7 @@ export interface TransferRow {
   readonly chunksCompleted: number
   readonly priority: number
   readonly peer: string | null
+  readonly owner: string | null
   readonly host: string | null
   readonly roots: readonly string[]
   readonly options: Readonly<Record<string, unknown>>
@@ -103,6 +106,7 @@ const COLUMNS: Readonly<Record<keyof TransferFields, string>> = {
   chunksCompleted: 'chunks_completed',
   priority: 'priority',
   peer: 'peer',
+  owner: 'owner',
   host: 'host',
   roots: 'roots',
   options: 'options',

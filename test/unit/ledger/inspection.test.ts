@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
+import { SCHEMA_VERSION } from '../../../src/ledger/schema.ts'
 import { inspectLedger } from '../../../src/ledger/inspection.ts'
 import { ID_A, ID_B, makeFolder, openTestLedger, receiverOf } from './place.ts'
 
@@ -34,8 +35,8 @@ describe('a ledger', () => {
       exists: true,
       folder: dirname(path),
       folderMode: 0o700,
-      schemaVersion: 1,
-      knownVersion: 1,
+      schemaVersion: SCHEMA_VERSION,
+      knownVersion: SCHEMA_VERSION,
       checked: true,
       unfinished: [ID_A],
       running: [],
