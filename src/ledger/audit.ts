@@ -44,6 +44,8 @@ export interface AuditRecord {
 }
 
 export interface AuditSearch {
+  /** Only lines behind this one. */
+  readonly afterSeq?: number | undefined
   readonly sinceMs?: number | undefined
   /** An address or an owner. */
   readonly peer?: string | undefined
@@ -102,7 +104,7 @@ export class AuditRecords {
   }
 
   /** What is found, the oldest first, page by page. */
-  async *search({ sinceMs, peer }: AuditSearch): AsyncGenerator<AuditRecord> {
+  async *search({ afterSeq = 0, sinceMs, peer }: AuditSearch): AsyncGenerator<AuditRecord> {
     const wanted = ['seq > ?1', ...(sinceMs === undefined ? [] : ['time >= ?3'])]
     if (peer !== undefined) wanted.push('(peer = ?4 OR owner = ?4)')
     const sql = `SELECT * FROM audit WHERE ${wanted.join(' AND ')} ORDER BY seq LIMIT ?2`

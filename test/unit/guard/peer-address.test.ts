@@ -46,7 +46,6 @@ describe('a source', () => {
     '%j is no address, and that is one harmless line',
     (text) => {
       expect(() => parseSource(text)).toThrow(expect.objectContaining({ code: 'usage' }))
-      // eslint-disable-next-line no-control-regex
       expect(() => parseSource(text)).not.toThrow(/\u001b|\n/)
     },
   )

@@ -13,7 +13,7 @@ function versionOne(folder: string): string {
   writeFileSync(path, '', { mode: 0o600 })
   const db = new DatabaseSync(path)
   db.exec(MIGRATIONS[0] as string)
-  db.exec(`PRAGMA application_id = ${0x534c_4654}; PRAGMA user_version = 1`)
+  db.exec('PRAGMA application_id = 1397507668; PRAGMA user_version = 1')
   const insert =
     db.prepare(`INSERT INTO transfers (id, role, filename, transfer_type, status, chunks_completed, priority,
     created_at, updated_at, roots, options, epoch, told, bytes_done) VALUES (?, ?, ?, 'download', ?, 0, 5, 1, 2, '[]', '{}', 3, 0, ?)`)
