@@ -6,8 +6,11 @@ import { SealiftError } from '../protocol/errors.ts'
 import { VERSION } from '../library/version.ts'
 import { findCommand } from './command-names.ts'
 import {
+  defineAudit,
+  defineBan,
   defineCompletion,
   defineDoctor,
+  defineQuota,
   defineReceive,
   defineResume,
   defineSend,
@@ -55,6 +58,9 @@ sealift ADDRESS:TOKEN is short for sealift receive ADDRESS:TOKEN.`,
   defineStatus(program, signal)
   defineResume(program, signal)
   defineDoctor(program, signal)
+  defineAudit(program)
+  defineBan(program)
+  defineQuota(program)
   defineCompletion(program)
   return program
 }

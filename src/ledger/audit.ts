@@ -108,7 +108,7 @@ export class AuditRecords {
     const wanted = ['seq > ?1', ...(sinceMs === undefined ? [] : ['time >= ?3'])]
     if (peer !== undefined) wanted.push('(peer = ?4 OR owner = ?4)')
     const sql = `SELECT * FROM audit WHERE ${wanted.join(' AND ')} ORDER BY seq LIMIT ?2`
-    for (let after = 0; ;) {
+    for (let after = afterSeq; ;) {
       const values: Record<string, SQLInputValue> = { '1': after, '2': ROWS_PER_CALL }
       if (sinceMs !== undefined) values['3'] = sinceMs
       if (peer !== undefined) values['4'] = peer

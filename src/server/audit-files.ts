@@ -176,7 +176,7 @@ export function* readLines(path: string): Generator<FileLine> {
   const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW)
   try {
     const piece = Buffer.alloc(READ_BYTES)
-    let rest: Buffer<ArrayBufferLike> = Buffer.alloc(0)
+    let rest: Buffer = Buffer.alloc(0)
     for (;;) {
       const bytes = fs.readSync(fd, piece)
       if (bytes === 0) break
@@ -199,6 +199,6 @@ export function* readLines(path: string): Generator<FileLine> {
 }
 
 /** Bytes that are no UTF-8 become a text that no line has, and not the one that a decoder would make of them. */
-function decode(bytes: Buffer<ArrayBufferLike>): string {
+function decode(bytes: Buffer): string {
   return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
 }

@@ -10,10 +10,11 @@
 
 import fs from 'node:fs'
 import { join } from 'node:path'
-import type { AuditRecord, AuditRecords } from '../ledger/audit.ts'
+import type { AuditRecords } from '../ledger/audit.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { Clock } from '../transfer/clock.ts'
-import { type AuditEvent, encodeLine, pointOf } from './audit-chain.ts'
+import { appendEvents } from './audit-append.ts'
+import { type AuditEvent, pointOf } from './audit-chain.ts'
 import { AuditFile, listRotated, prepareAuditFolder, type RotationRules } from './audit-files.ts'
 import { repairFiles } from './audit-repair.ts'
 
@@ -150,16 +151,7 @@ export class AuditLog {
       this.#lastFlushMs = clock.nowMs()
       const batch = this.#waiting.splice(0, MAX_BATCH)
       try {
-        await records.append((start) => {
-          let end = start
-          const lines: AuditRecord[] = []
-          for (const { event, timeMs } of batch) {
-            const made = encodeLine(event, timeMs, end)
-            lines.push(made.record)
-            end = made.end
-          }
-          return { records: lines, end }
-        })
+        await appendEvents(records, batch)
         await this.#repeat()
         for (const { settle } of batch) settle(null)
         await this.#removeOld().catch((error: unknown) => this.#options.onFault(this.#fault(error)))
@@ -172,7 +164,7 @@ export class AuditLog {
 
   /** Writes into the files what the ledger has and they have not, also what another process added there. */
   async #repeat(): Promise<void> {
-    const { records, folder, onFault } = this.#options
+    const { records, folder } = this.#options
     const before = this.#file.lastSeq
     try {
       for (;;) {
@@ -183,7 +175,7 @@ export class AuditLog {
       this.#isFaulty = false
       if (this.#file.lastSeq > before) await records.markFiled(this.#file.lastSeq, folder)
     } catch (error) {
-      if (!this.#isFaulty) onFault(this.#fault(error))
+      if (!this.#isFaulty) this.#options.onFault(this.#fault(error))
       this.#isFaulty = true
     }
   }

@@ -118,7 +118,7 @@ test('a hundred thousand addresses that fail are watched in bounds, the latest o
     void list.wrong(address)
   }
   expect(list.watched).toBeLessThanOrEqual(10_000)
-  const last = "10.1.134.159"
+  const last = '10.1.134.159'
   await list.wrong(last)
   expect(await list.wrong(last)).not.toBeNull()
 })

@@ -78,10 +78,19 @@ describe('a line', () => {
 describe('a folder that cannot be used is a wrong setting', () => {
   test.each([
     ['a file in its place', (folder: string) => fs.writeFileSync(folder, '')],
-    ['open to others', (folder: string) => (fs.mkdirSync(folder), fs.chmodSync(folder, 0o777))],
+    [
+      'open to others',
+      (folder: string) => {
+        fs.mkdirSync(folder)
+        fs.chmodSync(folder, 0o777)
+      },
+    ],
     [
       'a link in place of the file',
-      (folder: string) => (fs.mkdirSync(folder), fs.symlinkSync('/etc/passwd', join(folder, 'audit.jsonl'))),
+      (folder: string) => {
+        fs.mkdirSync(folder)
+        fs.symlinkSync('/etc/passwd', join(folder, 'audit.jsonl'))
+      },
     ],
     [
       'a folder in place of the file',
