@@ -139,13 +139,14 @@ export class AuditFile {
     this.#lastSeq = last.seq
   }
 
-  /** @throws the system's error; what is written goes into the present file then, and it is tried again */
+  /** @throws the system's error; then it is tried again before the next line */
   #rotate(): void {
     if (this.#first === null) return
     const [from, to] = [this.#first.seq, this.#lastSeq].map((seq) => String(seq).padStart(12, '0'))
     const current = join(this.#folder, CURRENT_FILE)
     fs.fsyncSync(this.#fd)
-    fs.renameSync(current, join(this.#folder, `audit-${from ?? ''}-${to ?? ''}.jsonl`))
+    // It has its new name already where the next file could not be opened the last time.
+    if (fs.existsSync(current)) fs.renameSync(current, join(this.#folder, `audit-${from ?? ''}-${to ?? ''}.jsonl`))
     const before = this.#fd
     this.#fd = openAppending(current)
     fs.closeSync(before)

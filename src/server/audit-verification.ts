@@ -3,7 +3,7 @@
  * other. Changes nothing; a server may go on writing meanwhile.
  *
  * What it cannot find is the work of somebody who may write both the files and the ledger, and makes both anew; against that
- * the last line's hash helps that was noted elsewhere (docs/operations.md).
+ * the last line's hash helps that was noted elsewhere (docs/audit.md).
  */
 
 import { existsSync } from 'node:fs'
