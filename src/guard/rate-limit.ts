@@ -5,6 +5,7 @@
  * ahead is not read, so that the kernel holds the sender back and nothing is buffered here.
  */
 
+import { BURST_MS } from '../protocol/limits.ts'
 import { type Pace, TokenBucket } from '../protocol/pace.ts'
 
 /** Smaller pieces cost more than they smooth. */
@@ -57,8 +58,10 @@ export class RateLimits {
       },
       get sliceBytes() {
         if (rate === null) return Number.MAX_SAFE_INTEGER
+        const { sliceBytes, debtMs } = rate.bucket
+        // Who has come while the others wait has to wait too, and is told so by its first bytes.
+        if (debtMs > BURST_MS) return Math.min(sliceBytes, MIN_SLICE_BYTES)
         // Together they burst no more than one alone.
-        const { sliceBytes } = rate.bucket
         return Math.min(sliceBytes, Math.max(MIN_SLICE_BYTES, Math.floor(sliceBytes / Math.max(1, rate.members))))
       },
       pass: (bytes) => rate?.bucket.pass(bytes) ?? 0,
@@ -87,6 +90,7 @@ export class RateLimits {
 
   /** Who has left keeps its debt, so that coming back at once is no way around the limit. */
   #forgetIdle(): void {
-    for (const [owner, rate] of this.#rates) if (rate.members === 0 && rate.bucket.isFull) this.#rates.delete(owner)
+    for (const [owner, rate] of this.#rates)
+      if (rate.members === 0 && rate.bucket.debtMs <= -BURST_MS / 2) this.#rates.delete(owner)
   }
 }

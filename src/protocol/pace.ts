@@ -29,9 +29,9 @@ export class TokenBucket implements Pace {
     return Math.max(1, Math.floor((this.#bytesPerMs * BURST_MS) / 2))
   }
 
-  /** Whether it is as it was when it was made: nothing that passed is felt any more. */
-  get isFull(): boolean {
-    return this.#freeAtMs <= this.#nowMs() - BURST_MS / 2
+  /** How long what has passed is felt yet, in milliseconds; less than 0 where it could take a burst. */
+  get debtMs(): number {
+    return this.#freeAtMs - this.#nowMs()
   }
 
   pass(bytes: number): number {

@@ -111,7 +111,11 @@ test('a file that cannot be written is told once, and caught up with when it can
   const place = await AuditPlace.make()
   const log = await place.open()
   await log.write({ event: 'error' })
-  const write = vi.spyOn(fs, 'writeSync').mockImplementation(() => {
+  const { writeSync } = fs
+  let calls = 0
+  // The disk is full in the middle of a line.
+  const write = vi.spyOn(fs, 'writeSync').mockImplementation((fd, bytes) => {
+    if (calls++ === 0) return writeSync(fd, bytes as Uint8Array, 0, 100)
     throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
   })
   await log.write({ event: 'error' })

@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import type { ChainPoint } from '../../../src/ledger/audit.ts'
 import { encodeLine, pointOf } from '../../../src/server/audit-chain.ts'
 import { type AuditReport, verifyAudit } from '../../../src/server/audit-verification.ts'
@@ -125,6 +125,17 @@ describe('in the ledger it finds', () => {
       UPDATE audit_head SET seq = 6, filed_seq = 6, hash = '${pointOf(line)?.hash ?? ''}'`)
     expect(await kinds()).toEqual(['foreign 7 audit.jsonl:7', 'foreign 8 audit.jsonl:8'])
   })
+})
+
+test('it looks again where a line came while it looked', async () => {
+  const log = await place.open()
+  await log.write({ event: 'error' })
+  const records = place.ledger.audit
+  const before = await records.head()
+  const head = vi.spyOn(records, 'head').mockResolvedValueOnce(before)
+  await log.write({ event: 'error' })
+  expect(await verify()).toMatchObject({ isWhole: true, last: { seq: 2 } })
+  expect(head).toHaveBeenCalledTimes(4)
 })
 
 test('it tells of no fault while a server writes, rotates and removes', async () => {
