@@ -60,7 +60,6 @@ const MEANINGS: Readonly<Record<string, string>> = {
   CONNECT_TIMEOUT_MS: 'Name lookup and connecting together.',
   FIRST_BACK_OFF_MS: 'First pause before connecting again.',
   LONGEST_BACK_OFF_MS: 'Longest pause before connecting again.',
-  BURST_MS: 'What `--bwlimit` lets through at once.',
   INTERVAL_MS: 'Between two progress events.',
   BUSY_TIMEOUT_MS: 'How long a ledger that another process writes to is waited for.',
   FIRST_RETRY_MS: 'First pause before a busy ledger is tried again.',
@@ -121,7 +120,7 @@ function errorTable(): string {
 function otherLimits(): string {
   const isLimit = ({ name, comment }: Constant): boolean =>
     name.endsWith('_MS') || (comment !== '' && /^(MAX|MIN|FEW)_|_BYTES$/.test(name))
-  const folders = ['transfer', 'library', 'identity', 'files', 'ledger', 'carriers', 'codecs', 'cli', 'guard']
+  const folders = ['transfer', 'library', 'identity', 'files', 'ledger', 'carriers', 'codecs', 'cli', 'guard', 'server']
   const parts = folders.map((folder) => {
     const files = globSync(`src/${folder}/**/*.ts`, { cwd: root }).map((file) => file.replaceAll('\\', '/'))
     const table = limitTable(files.sort(), isLimit)

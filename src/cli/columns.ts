@@ -13,7 +13,7 @@ const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{17000}-\u{18cff}\u{1aff0}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u
 const COMBINING = /\p{M}/u
 /** Commands to be copied as they stand: a line's end in them would come along. */
-const COMMAND = /sealift (?:send|receive|status|resume) [^\s,;]+/g
+const COMMAND = /sealift (?:send|receive|status|resume|ban|quota) [^\s,;]+/g
 
 /** Columns of a terminal; of one that does not say, as many as most have. */
 export function columnsOf({ columns }: { readonly columns: number }): number {

@@ -8,6 +8,8 @@
 import { Argument, type Command, Option } from 'commander'
 import { SERVER_SETTINGS } from '../config/server-settings.ts'
 import { COMPRESS_SETTINGS, CONFLICT_POLICIES } from '../protocol/choices.ts'
+import type { BanAction } from './commands/ban.ts'
+import type { QuotaAction } from './commands/quota.ts'
 import { COMPLETION_SHELLS, type CompletionShell } from './completion-scripts.ts'
 
 const EXIT_STATUS = `
@@ -277,6 +279,81 @@ Exit status: 0 done, 2 usage, 3 there is a key already, 7 disk,
     .action(async (options: object) => {
       const { keygen } = await import('./commands/keygen.ts')
       await keygen(options, signal)
+    })
+  addOutputOptions(command)
+}
+
+export function defineAudit(program: Command): void {
+  const command = program
+    .command('audit')
+    .summary('show what a receiving server wrote down')
+    .description('Show what the receiving server of this ledger wrote down, or whether that is whole.')
+    .optionsGroup('Which lines:')
+    .option('--since <time>', 'from this day or moment on (default: from the beginning)')
+    .option('--peer <address>', 'of this address or owner (default: of all)')
+    .optionsGroup('Instead:')
+    .option('--verify', 'say whether a line was changed, removed or cut off')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sealift audit --since 2026-11-25
+  $ sealift audit --peer 192.0.2.7 --json
+  $ sealift audit --verify
+
+Exit status: 0, 2 usage, 6 the log is not whole, 7 the ledger`,
+    )
+    .action(async (options: object) => {
+      const { audit } = await import('./commands/audit.ts')
+      await audit(options)
+    })
+  addOutputOptions(command)
+}
+
+export function defineBan(program: Command): void {
+  const command = program
+    .command('ban')
+    .summary('show or lift the bans of a receiving server')
+    .description('Show the addresses that the receiving server of this ledger turns away, or lift a ban.')
+    .addArgument(new Argument('[action]', 'list or remove').choices(['list', 'remove']).default('list'))
+    .argument('[address]', 'whose ban is lifted')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sealift ban list
+  $ sealift ban remove 192.0.2.7        a server that runs sees it at once
+
+Exit status: 0, 2 usage or no such ban, 7 the ledger`,
+    )
+    .action(async (action: BanAction, address: string | undefined, options: object) => {
+      const { ban } = await import('./commands/ban.ts')
+      await ban(action, address, options)
+    })
+  addOutputOptions(command)
+}
+
+export function defineQuota(program: Command): void {
+  const command = program
+    .command('quota')
+    .summary('show or set what senders may send to a server')
+    .description('Show what each sender has sent to the receiving server of this ledger, or set its quota.')
+    .addArgument(new Argument('[action]', 'list, set or remove').choices(['list', 'set', 'remove']).default('list'))
+    .argument('[owner]', 'whose quota, as list shows it')
+    .argument('[size]', 'bytes in all: 50GB is decimal, 50G binary')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sealift quota
+  $ sealift quota set SHA256:2Rz… 50GB
+  $ sealift quota remove SHA256:2Rz…
+
+Exit status: 0, 2 usage, 7 the ledger`,
+    )
+    .action(async (action: QuotaAction, owner: string | undefined, size: string | undefined, options: object) => {
+      const { quota } = await import('./commands/quota.ts')
+      await quota(action, owner, size, options)
     })
   addOutputOptions(command)
 }

@@ -47,6 +47,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string>> = {
   digest_mismatch: AGAIN,
   codec_failed: 'ask whoever sends to do without --compress',
   ledger_corrupt: 'move the ledger aside; what it knew of unfinished transfers is lost',
+  audit_broken: 'keep its folder and the ledger as they are, and look who could write there',
   disk_full: 'free some space, then run the same line again: it goes on with what is missing',
   target_read_only: 'choose another folder with -o',
   disk_fault: 'look at the disk before running the same line again',

@@ -6,9 +6,12 @@ import { SealiftError } from '../protocol/errors.ts'
 import { VERSION } from '../library/version.ts'
 import { findCommand } from './command-names.ts'
 import {
+  defineAudit,
+  defineBan,
   defineCompletion,
   defineDoctor,
   defineKeygen,
+  defineQuota,
   defineReceive,
   defineResume,
   defineSend,
@@ -57,6 +60,9 @@ sealift ADDRESS:TOKEN is short for sealift receive ADDRESS:TOKEN.`,
   defineResume(program, signal)
   defineDoctor(program, signal)
   defineKeygen(program, signal)
+  defineAudit(program)
+  defineBan(program)
+  defineQuota(program)
   defineCompletion(program)
   return program
 }

@@ -5,6 +5,7 @@
  */
 
 import { MAX_GUESSES, MAX_GUESSES_PER_SOURCE } from '../protocol/limits.ts'
+import { sourceOf } from './peer-address.ts'
 
 export type TokenState = 'open' | 'spent' | 'burned'
 
@@ -66,15 +67,4 @@ export class DirectToken {
     this.#secret.fill(0)
     this.#guessesBySource.clear()
   }
-}
-
-/** An IPv4 address counts for itself, an IPv6 address for its /64, which one host has all of (S-05). */
-export function sourceOf(address: string): string {
-  if (!address.includes(':')) return address
-  const [head = '', tail = ''] = address.split('%')[0]?.split('::') ?? []
-  const front = head === '' ? [] : head.split(':')
-  const back = tail === '' ? [] : tail.split(':')
-  const zeros = address.includes('::') ? Math.max(0, 8 - front.length - back.length) : 0
-  const groups = [...front, ...Array<string>(zeros).fill('0'), ...back].slice(0, 4)
-  return `${groups.map((group) => group.replace(/^0+(?=.)/, '').toLowerCase()).join(':')}::/64`
 }

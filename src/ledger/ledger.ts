@@ -1,16 +1,19 @@
 /**
  * The ledger: the durable record of transfers, in one SQLite file. This is the door to it; each idea has a file of its
- * own (transfers, manifest, progress, resume keys, publish intents, locks).
+ * own (transfers, manifest, progress, resume keys, publish intents, locks; of a server bans, quotas and the audit log).
  *
  * Several processes of one user share a ledger. It does not know how bytes come or where they lie.
  */
 
+import { AuditRecords } from './audit.ts'
+import { Bans } from './bans.ts'
 import { readBootId } from './boot-id.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import { ManifestStore } from './manifest-store.ts'
 import { OwnedRoots } from './owned-roots.ts'
 import { Progress } from './progress.ts'
 import { PublishIntents } from './publish-intents.ts'
+import { QuotaRecords } from './quotas.ts'
 import { ResumeKeys } from './resume-keys.ts'
 import { acquireTransferLock, locksFolder, type TransferLock } from './transfer-lock.ts'
 import type { Role } from './transfer-row.ts'
@@ -22,6 +25,8 @@ export interface LedgerOptions extends DatabaseOptions {
   readonly now?: () => Date
   /** Names the present run of the machine; read from the system by default. */
   readonly bootId?: string
+  /** Whole milliseconds of a clock that nobody sets, the same in all processes; the system's by default. */
+  readonly uptimeMs?: () => number
 }
 
 export class Ledger {
@@ -30,6 +35,9 @@ export class Ledger {
   readonly resumeKeys: ResumeKeys
   readonly publishIntents: PublishIntents
   readonly ownedRoots: OwnedRoots
+  readonly bans: Bans
+  readonly quotas: QuotaRecords
+  readonly audit: AuditRecords
   readonly #database: Database
   readonly #bootId: string
   readonly #randomJitter: (() => number) | undefined
@@ -45,6 +53,9 @@ export class Ledger {
     this.resumeKeys = new ResumeKeys(database, nowMs)
     this.publishIntents = new PublishIntents(database)
     this.ownedRoots = new OwnedRoots(database)
+    this.bans = new Bans(database, this.#bootId, { wallMs: nowMs, uptimeMs: options.uptimeMs ?? readUptimeMs })
+    this.quotas = new QuotaRecords(database)
+    this.audit = new AuditRecords(database)
   }
 
   /** Absolute path of the ledger file. */
@@ -66,6 +77,11 @@ export class Ledger {
   async close(): Promise<void> {
     await this.#database.close()
   }
+}
+
+/** The clock of `process.hrtime` counts from the start of the machine, or from one moment of the run of it. */
+function readUptimeMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n)
 }
 
 /**

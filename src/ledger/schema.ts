@@ -3,7 +3,7 @@
  * A released migration never changes; a change of the schema is a new one at the end.
  *
  * Times are milliseconds since 1970, offsets and sizes are bytes. inode and device numbers are decimal text, since
- * they may use all 64 bits.
+ * they may use all 64 bits. Hashes of the audit log are in hex, as they stand in its lines.
  */
 
 import type { DatabaseSync } from 'node:sqlite'
@@ -96,7 +96,11 @@ CREATE TABLE resume_keys (
 CREATE INDEX resume_keys_by_transfer ON resume_keys (transfer);
 `
 
-const OWNED_ROOTS = `
+/** The receiving server: what a transfer has reserved, whose roots are, bans, quotas, and the audit log. */
+const SERVER = `
+ALTER TABLE transfers ADD COLUMN reserved_bytes INTEGER;
+CREATE INDEX transfers_reserved ON transfers (user_id) WHERE reserved_bytes IS NOT NULL;
+
 CREATE TABLE owned_roots (
   output_dir TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -105,9 +109,47 @@ CREATE TABLE owned_roots (
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE resume_keys ADD COLUMN way_in TEXT CHECK (way_in IN ('key', 'other'));
+
+CREATE TABLE bans (
+  address TEXT NOT NULL PRIMARY KEY,
+  reason TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  duration_ms INTEGER NOT NULL CHECK (duration_ms > 0),
+  boot TEXT NOT NULL,
+  ends_at_uptime INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quotas (
+  owner TEXT NOT NULL PRIMARY KEY,
+  limit_bytes INTEGER CHECK (limit_bytes >= 0),
+  published_bytes INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  peer TEXT,
+  owner TEXT,
+  transfer TEXT,
+  line TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_time ON audit (time);
+CREATE INDEX audit_by_peer ON audit (peer);
+CREATE INDEX audit_by_owner ON audit (owner);
+
+CREATE TABLE audit_head (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  seq INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  filed_seq INTEGER NOT NULL,
+  folder TEXT,
+  anchor_seq INTEGER NOT NULL,
+  anchor_hash TEXT NOT NULL
+) STRICT;
 `
 
-const MIGRATIONS: readonly string[] = [FIRST, OWNED_ROOTS]
+export const MIGRATIONS: readonly string[] = [FIRST, SERVER]
 export const SCHEMA_VERSION: number = MIGRATIONS.length
 
 /**

@@ -19,6 +19,7 @@ export interface TransferFault {
 /** What may change while a transfer goes on. */
 export interface TransferFields {
   readonly status?: UnfinishedStatus
+  /** Server: whose the transfer is, `SHA256:…` (protocol.md 1.11). */
   readonly userId?: string | null
   /** Name of the first root, or `N files`; for people. */
   readonly filename?: string

@@ -5,6 +5,7 @@
 
 import type { SQLInputValue } from 'node:sqlite'
 import type { Database, WriteOptions } from './database.ts'
+import { settleReservation } from './quotas.ts'
 import {
   columnsOf,
   type EndStatus,
@@ -128,6 +129,7 @@ export class Transfers {
         )
         prepare(`DELETE FROM resume_keys WHERE transfer = ?1 AND NOT EXISTS (SELECT 1 FROM transfers
           WHERE key = ?1 AND role = 'receiver' AND status = 'completed' AND told = 0)`).run(key)
+        settleReservation(prepare, key)
       },
       { durable: true },
     )

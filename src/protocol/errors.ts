@@ -182,6 +182,13 @@ export const ERROR_TABLE = {
     meaning: 'a compressed chunk does not decode to what it declares',
   },
   ledger_corrupt: { wire: 65, http: 500, exit: 6, retryable: false, meaning: 'the ledger is damaged' },
+  audit_broken: {
+    wire: 66,
+    http: 500,
+    exit: 6,
+    retryable: false,
+    meaning: 'the audit log is not what was written: changed, cut, or a part of it is gone',
+  },
 
   disk_full: { wire: 70, http: 507, exit: 7, retryable: true, meaning: 'the disk or a quota is full' },
   target_read_only: { wire: 71, http: 507, exit: 7, retryable: true, meaning: 'the output folder cannot be written' },

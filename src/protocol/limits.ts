@@ -63,6 +63,9 @@ export const CONSENT_TIMEOUT_MS = 600_000
 /** After a session was up, a dialling peer tries to come back until so long after the last progress. */
 export const RECONNECT_TIMEOUT_MS = 30_000
 
+/** What a rate, `--bwlimit` or that of a server, lets through at once. */
+export const BURST_MS = 50
+
 export const MAX_UNCONFIRMED_CONNECTIONS = 128
 /** Wrong guesses of a direct token from one source, after which it is burned. */
 export const MAX_GUESSES_PER_SOURCE = 3

@@ -5,34 +5,8 @@
  */
 
 import type { ByteSink, ByteStream } from '../carriers/carrier.ts'
+import { type Pace, TokenBucket } from '../protocol/pace.ts'
 import type { Clock } from './clock.ts'
-
-const BURST_MS = 50
-
-/** When the next byte may go, at so many bytes a second. */
-class Pace {
-  readonly #bytesPerMs: number
-  readonly #clock: Clock
-  #freeAtMs: number
-
-  constructor(bytesPerSecond: number, clock: Clock) {
-    this.#bytesPerMs = bytesPerSecond / 1000
-    this.#clock = clock
-    this.#freeAtMs = clock.nowMs()
-  }
-
-  /** Bytes of one slice. */
-  get sliceBytes(): number {
-    return Math.max(1, Math.floor((this.#bytesPerMs * BURST_MS) / 2))
-  }
-
-  /** Takes note of bytes that pass. @returns milliseconds to wait before more may */
-  pass(bytes: number): number {
-    const now = this.#clock.nowMs()
-    this.#freeAtMs = Math.max(this.#freeAtMs, now - BURST_MS / 2) + bytes / this.#bytesPerMs
-    return Math.max(0, this.#freeAtMs - now)
-  }
-}
 
 /**
  * @param bytesPerSecond `undefined` or 0: no limit, the stream itself comes back
@@ -45,15 +19,26 @@ export function paced(
   hurry: AbortSignal | null = null,
 ): ByteStream {
   if (bytesPerSecond === undefined || bytesPerSecond === 0) return stream
-  return new PacedStream(stream, bytesPerSecond, clock, hurry)
+  const newPace = (): Pace => new TokenBucket(bytesPerSecond, () => clock.nowMs())
+  return new PacedStream(stream, { out: newPace(), into: newPace() }, clock, hurry)
+}
+
+/** A stream whose reads are held to a pace that others may share; what it writes is not held back. */
+export function pacedReads(stream: ByteStream, into: Pace, clock: Clock): ByteStream {
+  return new PacedStream(stream, { out: null, into }, clock, null)
+}
+
+/** `null`: no limit. */
+interface Paces {
+  readonly out: Pace | null
+  readonly into: Pace
 }
 
 class PacedStream implements ByteStream {
   readonly peer: ByteStream['peer']
   readonly #stream: ByteStream
   readonly #clock: Clock
-  readonly #out: Pace
-  readonly #in: Pace
+  readonly #paces: Paces
   #turn: Promise<void> = Promise.resolve()
   /** The sink takes nothing now. */
   #isPaused = false
@@ -70,12 +55,11 @@ class PacedStream implements ByteStream {
     if (!this.#isPaused) this.#stream.resume()
   }
 
-  constructor(stream: ByteStream, bytesPerSecond: number, clock: Clock, hurry: AbortSignal | null) {
+  constructor(stream: ByteStream, paces: Paces, clock: Clock, hurry: AbortSignal | null) {
     this.peer = stream.peer
     this.#stream = stream
     this.#clock = clock
-    this.#out = new Pace(bytesPerSecond, clock)
-    this.#in = new Pace(bytesPerSecond, clock)
+    this.#paces = paces
     this.#hurry = hurry
     hurry?.addEventListener('abort', this.#hurried, { once: true })
   }
@@ -86,9 +70,9 @@ class PacedStream implements ByteStream {
 
   start(sink: ByteSink): void {
     this.#stream.start({
-      space: () => sink.space().subarray(0, this.#in.sliceBytes),
+      space: () => sink.space().subarray(0, this.#paces.into.sliceBytes),
       filled: (bytes) => {
-        const waitMs = this.#in.pass(bytes)
+        const waitMs = this.#paces.into.pass(bytes)
         if (waitMs > 0 && !this.#isHurried) this.#wait(waitMs)
         // What the sink wants and what the rate allows are two things: only both together let the next bytes in.
         this.#isPaused = !sink.filled(bytes)
@@ -115,18 +99,20 @@ class PacedStream implements ByteStream {
   }
 
   write(parts: readonly Uint8Array[]): Promise<void> {
-    const written = this.#turn.then(() => this.#writeSlices(parts))
+    const { out } = this.#paces
+    if (out === null) return this.#stream.write(parts)
+    const written = this.#turn.then(() => this.#writeSlices(parts, out))
     this.#turn = written.catch(() => undefined)
     return written
   }
 
-  async #writeSlices(parts: readonly Uint8Array[]): Promise<void> {
-    const { sliceBytes } = this.#out
+  async #writeSlices(parts: readonly Uint8Array[], out: Pace): Promise<void> {
+    const { sliceBytes } = out
     for (const part of parts) {
       for (let at = 0; at < part.length; at += sliceBytes) {
         const slice = part.subarray(at, at + sliceBytes)
         await this.#stream.write([slice])
-        const waitMs = this.#out.pass(slice.length)
+        const waitMs = out.pass(slice.length)
         if (waitMs > 0 && !this.#isHurried) await this.#pass(waitMs)
       }
     }

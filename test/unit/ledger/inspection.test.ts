@@ -4,8 +4,8 @@ import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
-import { inspectLedger } from '../../../src/ledger/inspection.ts'
 import { SCHEMA_VERSION } from '../../../src/ledger/schema.ts'
+import { inspectLedger } from '../../../src/ledger/inspection.ts'
 import { ID_A, ID_B, makeFolder, openTestLedger, receiverOf } from './place.ts'
 
 /** A ledger that nobody has open. */
