@@ -96,9 +96,12 @@ describe('connections that say nothing', () => {
   })
 })
 
-test('a million addresses leave nothing behind', () => {
+/** As many as matter: no more than 128 wait at a time, so that any number beyond is the same. */
+const ADDRESSES = process.env['SEALIFT_SLOW'] === '1' ? 1_000_000 : 100_000
+
+test(`${String(ADDRESSES)} addresses leave nothing behind`, () => {
   const limits = new ConnectionLimits(5)
-  for (let at = 0; at < 1_000_000; at++) {
+  for (let at = 0; at < ADDRESSES; at++) {
     const place = limits.enter(`10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`, () => undefined)
     if (at % 3 === 0) place.leave()
   }
