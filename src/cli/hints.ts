@@ -40,6 +40,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string>> = {
   nobody_came: '--wait SECONDS waits longer',
   not_sealift: 'is it the port that the sender shows?',
   replaced: 'the newer session goes on; nothing needs to be done here',
+  server_busy: 'it is tried again for a while; once others have ended, the same line goes on',
   session_taken: 'wait until the other receiver is done',
   protocol_violation: ASK_SENDER,
   record_invalid: AGAIN,

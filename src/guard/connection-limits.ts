@@ -19,7 +19,7 @@ const MAX_JOINED = 1024
 export interface Place {
   /**
    * It comes for this transfer, and waits no longer. Again for the same transfer: nothing.
-   * @throws SealiftError `limit_exceeded`; the place is kept until it is left
+   * @throws SealiftError `server_busy`; the place is kept until it is left
    */
   join(transferId: string): void
   /** It has ended. Counts once, however often it is called. */
@@ -138,5 +138,5 @@ export class ConnectionLimits {
 }
 
 function tooMany(message: string): SealiftError {
-  return new SealiftError('limit_exceeded', message, { hint: 'Try again when others have ended.', retryable: true })
+  return new SealiftError('server_busy', message)
 }

@@ -102,6 +102,7 @@ function tooLarge(bytes: number | null, maxBytes: number): SealiftError {
   const what = bytes === null ? 'the transfer has' : `${exact(bytes)} are`
   return new SealiftError('limit_exceeded', `${what} more than one transfer may have: ${exact(maxBytes)}`, {
     hint: 'Whoever runs the server can allow more (ST_MAX_TRANSFER_SIZE, max-bytes of a key).',
+    roomBytes: maxBytes,
   })
 }
 
@@ -119,6 +120,7 @@ function tooLittleRoom(kind: QuotaKind, bytes: number | null, fitsBytes: number)
   const wanted = bytes === null ? '' : `, and this transfer has ${exact(bytes)}`
   return new SealiftError('disk_full', `${what} has room for ${exact(fitsBytes)} of this transfer${wanted}`, {
     hint: `${hint} The transfer can be gone on with then.`,
+    roomBytes: fitsBytes,
   })
 }
 

@@ -3,7 +3,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { ServerSettings } from '../config/server-settings.ts'
 import { parseSize } from '../config/sizes.ts'
 import { stretchPassword } from '../crypto/stretching.ts'
@@ -16,13 +16,17 @@ import { generateToken, normalizeToken } from '../identity/token.ts'
 import type { KeyPair } from '../protocol/crypto-port.ts'
 import type { SealiftError } from '../protocol/errors.ts'
 import type { AdmitNeeds } from '../protocol/messages.ts'
-import { ReceivingServer, type ServerEvent } from '../server/receiving-server.ts'
+import { AuditLog } from '../server/audit-log.ts'
+import { ReceivingServer } from '../server/receiving-server.ts'
+import type { ServerEvent } from '../server/visit-report.ts'
 import { systemClock } from '../transfer/clock.ts'
 import type { StageProbe } from '../transfer/stage.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 /** In the folder of the user's own keys. */
 const SERVER_KEY_FILE = 'server.key'
+/** Beside the ledger, where no other place is named. */
+const LOG_FOLDER = 'server-log'
 
 export interface ReceiveServerOptions {
   readonly settings: ServerSettings
@@ -64,7 +68,28 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
     const ledger = await openUserLedger(settings.ledgerPath ?? undefined)
     try {
       await ledger.resumeKeys.prune()
-      const server = new ReceivingServer({ settings, ledger, identity, authorizedKeys, gate, others, onEvent, probe })
+      const audit = await AuditLog.open({
+        records: ledger.audit,
+        folder: settings.logPath ?? join(dirname(ledger.path), LOG_FOLDER),
+        rotationBytes: settings.logRotationBytes,
+        retentionMs: settings.logRetentionMs,
+        clock: systemClock,
+        wallMs: () => Date.now(),
+        onFault: ({ code, message }) => onEvent({ event: 'warning', code, message }),
+      })
+      const server = new ReceivingServer({
+        settings,
+        ledger,
+        audit,
+        identity,
+        authorizedKeys,
+        secret: gate,
+        others,
+        onEvent,
+        onConnection: () => undefined,
+        onReceived: () => undefined,
+        probe,
+      })
       const { address, port } = await server.start()
       return {
         address,
@@ -75,6 +100,7 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
         end: server.end,
         stop: async (error) => {
           await server.stop(error)
+          await audit.close()
           gate?.destroy()
           identity.privateKey.fill(0)
           await ledger.close()

@@ -145,6 +145,13 @@ export const ERROR_TABLE = {
     retryable: true,
     meaning: 'the other side is busy with another receiver',
   },
+  server_busy: {
+    wire: 52,
+    http: 503,
+    exit: 5,
+    retryable: true,
+    meaning: 'the server has as many transfers of this address as it takes',
+  },
 
   protocol_violation: {
     wire: 60,
@@ -266,6 +273,8 @@ export interface SealiftErrorOptions {
   readonly transferId?: string
   /** Overrides the table, where one case of a code differs. */
   readonly retryable?: boolean
+  /** Content that would have been taken, where it was too much. */
+  readonly roomBytes?: number
 }
 
 /**
@@ -284,6 +293,8 @@ export class SealiftError extends Error {
   readonly hint: string | undefined
   readonly transferId: string | undefined
   readonly retryable: boolean
+  /** @internal Bytes of content that would have been taken, where it was too much. */
+  readonly roomBytes: number | undefined
 
   constructor(code: ErrorCode, message: string, options: SealiftErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -291,6 +302,7 @@ export class SealiftError extends Error {
     this.hint = options.hint
     this.transferId = options.transferId
     this.retryable = options.retryable ?? ERROR_TABLE[code].retryable
+    this.roomBytes = options.roomBytes
   }
 
   /** Exit status of a command that ends with this error. */

@@ -121,7 +121,8 @@ export type Message =
   | { readonly type: 'offer'; readonly offer: Offer }
   | { readonly type: 'manifest'; readonly last: boolean; readonly page: Uint8Array }
   | { readonly type: 'accept'; readonly accept: Accept }
-  | { readonly type: 'reject'; readonly code: number }
+  /** `roomBytes`: content that would be taken, where it is too much; else `null`. */
+  | { readonly type: 'reject'; readonly code: number; readonly roomBytes: number | null }
   | { readonly type: 'states'; readonly runs: readonly StateRun[] }
   | { readonly type: 'safe'; readonly last: boolean; readonly page: Uint8Array }
   | ChunkMessage
@@ -207,6 +208,8 @@ export function encodeMessage(message: Exclude<Message, ChunkMessage>): Uint8Arr
     case 'entryEnd':
       return writer.u64(message.sizeBytes).finish()
     case 'reject':
+      writer.u16(message.code)
+      return (message.roomBytes === null ? writer : writer.u64(message.roomBytes)).finish()
     case 'close':
       return writer.u16(message.code).finish()
     case 'ping':
@@ -273,7 +276,11 @@ export function decodeMessage(plaintext: Uint8Array): Message {
     case MESSAGE.entryEnd:
       return whole(reader, { type: 'entryEnd', sizeBytes: reader.u64() })
     case MESSAGE.reject:
-      return whole(reader, { type: 'reject', code: reader.u16() })
+      return whole(reader, {
+        type: 'reject',
+        code: reader.u16(),
+        roomBytes: reader.left === 0 ? null : reader.u64(),
+      })
     case MESSAGE.close:
       return whole(reader, { type: 'close', code: reader.u16() })
     case MESSAGE.ping:

@@ -1,8 +1,8 @@
 /**
- * The receiving server: a port, an identity, and many senders at once, each into its own staging (docs/server.md).
+ * The receiving server: a port, an identity, and many senders at once, each into its own staging (docs/operations.md).
  *
- * Joins listener, admission, the list of guests and the reception desk. What is written to logs, and what a command says,
- * is told to it by events; it draws on no terminal and reads no environment.
+ * Joins listener, door, admission, the list of guests, quotas, audit log and reception desk. What a command says is told to
+ * it by events; it draws on no terminal and reads no environment.
  */
 
 import { hostname } from 'node:os'
@@ -11,49 +11,47 @@ import type { StreamListener } from '../carriers/carrier.ts'
 import { listenTcp } from '../carriers/tcp.ts'
 import type { ServerSettings } from '../config/server-settings.ts'
 import { nodeCrypto } from '../crypto/node.ts'
+import { freeBytes } from '../files/free-space.ts'
 import { checkTarget } from '../files/staging.ts'
+import { Quotas } from '../guard/quotas.ts'
 import type { AuthorizedKeys } from '../identity/authorized-keys.ts'
 import { fingerprintOf } from '../identity/public-key.ts'
+import type { Ban } from '../ledger/bans.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { toHex } from '../protocol/bytes.ts'
 import type { KeyPair } from '../protocol/crypto-port.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { KIND_FILE } from '../protocol/manifest.ts'
-import type { AdmitNeeds } from '../protocol/messages.ts'
+import type { AdmitNeeds, Offer } from '../protocol/messages.ts'
 import { Admission, type ConfirmedPeer } from '../transfer/admission.ts'
 import { systemClock } from '../transfer/clock.ts'
-import type { TransferEvent } from '../transfer/events.ts'
-import type { StartedTransfer } from '../transfer/lasting-reception.ts'
-import { Progress } from '../transfer/progress.ts'
 import type { Session } from '../transfer/session.ts'
 import { noProbe, type StageProbe } from '../transfer/stage.ts'
 import type { TokenGate } from '../transfer/token-gate.ts'
-import { GuestList } from './guest.ts'
+import type { AuditLog } from './audit-log.ts'
+import { type Caller, Door } from './door.ts'
+import { type Guest, GuestList } from './guest.ts'
 import { layOut } from './output-layout.ts'
 import { ReceptionDesk } from './reception-desk.ts'
-
-/** An event of a server's transfers; one that failed is no end of the server. */
-export type ServerEvent =
-  | TransferEvent
-  | {
-      readonly event: 'error'
-      readonly transferId: string | null
-      readonly peer: string
-      readonly error: SealiftError
-    }
+import type { VisitOptions } from './visit.ts'
+import { type ServerEvent, VisitReport } from './visit-report.ts'
 
 export interface ReceivingServerOptions {
   readonly settings: ServerSettings
-  /** Open, and the caller's to close. */
+  /** Open, and the caller's to close, after the server was stopped; so is the log. */
   readonly ledger: Ledger
+  readonly audit: AuditLog
   /** The server's identity, borrowed for its life. */
   readonly identity: KeyPair
   readonly authorizedKeys: () => AuthorizedKeys | null
   /** The token or password that others are asked for; `null` where there is none. */
-  readonly gate: TokenGate | null
+  readonly secret: TokenGate | null
   /** What those are asked for whose key is not authorised; `null`: they are not let in. */
   readonly others: AdmitNeeds | null
   readonly onEvent: (event: ServerEvent) => void
+  /** Somebody connected; nothing is known of them yet. */
+  readonly onConnection: () => void
+  /** So much more content is safe; less, where a file must come again. */
+  readonly onReceived: (bytes: number) => void
   readonly probe?: StageProbe | undefined
 }
 
@@ -61,6 +59,8 @@ export class ReceivingServer {
   readonly #options: ReceivingServerOptions
   readonly #desk: ReceptionDesk
   readonly #guests: GuestList
+  readonly #door: Door
+  readonly #quotas: Quotas
   readonly #admission: Admission
   /** Keys of earlier meetings by id, in hex: what a handshake looks for while it runs. */
   readonly #resumeKeys = new Map<string, Uint8Array>()
@@ -69,10 +69,22 @@ export class ReceivingServer {
 
   constructor(options: ReceivingServerOptions) {
     this.#options = options
-    const { ledger, authorizedKeys, others } = options
+    const { settings, ledger, authorizedKeys, others, secret } = options
     this.#guests = new GuestList({ ledger, authorizedKeys, others })
-    const { idleTimeoutMs, minBytesPerSecond } = options.settings
-    this.#desk = new ReceptionDesk({ idleMs: idleTimeoutMs, minBytesPerSecond })
+    this.#door = new Door({
+      settings,
+      ledger,
+      secret,
+      clock: systemClock,
+      onBan: (ban) => this.#banned(ban),
+      onFault: (error) => this.#end.reject(error),
+    })
+    this.#quotas = new Quotas({
+      records: ledger.quotas,
+      rules: settings,
+      freeBytes: () => freeBytes(this.#outputDir),
+    })
+    this.#desk = new ReceptionDesk({ idleMs: settings.idleTimeoutMs, minBytesPerSecond: settings.minBytesPerSecond })
     this.#admission = this.#admit()
     this.#end.promise.catch(() => undefined)
   }
@@ -82,6 +94,11 @@ export class ReceivingServer {
     return fingerprintOf(this.#options.identity.publicKey)
   }
 
+  /** Sessions that bring something now. */
+  get transfersRunning(): number {
+    return this.#desk.size
+  }
+
   /** Rejects when the server cannot go on; resolves when it was stopped. */
   get end(): Promise<void> {
     return this.#end.promise
@@ -89,20 +106,29 @@ export class ReceivingServer {
 
   /**
    * Begins to listen.
-   * @throws SealiftError `port_in_use`, `address_unavailable`, `target_read_only`, `target_not_folder`
+   * @throws SealiftError `port_in_use`, `address_unavailable`, `target_read_only`, `target_not_folder`; that of the ledger
    */
   async start(): Promise<{ readonly address: string; readonly port: number }> {
-    const { ledger, settings } = this.#options
+    const { ledger, settings, audit, onConnection } = this.#options
     checkTarget(this.#outputDir)
-    for (const { resumeId, resumeKey } of await ledger.resumeKeys.listOwned())
-      this.#resumeKeys.set(toHex(resumeId), resumeKey)
-    const listener = await listenTcp({
+    // What an earlier process had reserved, nobody brings now.
+    await ledger.quotas.releaseAll()
+    const keys = await ledger.resumeKeys.listOwned()
+    for (const { resumeId, resumeKey } of keys) this.#resumeKeys.set(toHex(resumeId), resumeKey)
+    this.#listener = await listenTcp({
       host: settings.host,
       port: settings.port,
-      onStream: (stream) => this.#admission.accept(stream),
+      onStream: (stream) => {
+        onConnection()
+        audit.note({ event: 'connection', peer: stream.peer.address, detail: { port: stream.peer.port } })
+        let drop: (error: SealiftError) => void = () => undefined
+        const entered = this.#door.enter(stream, (error) => drop(error))
+        drop = this.#admission.accept(entered)
+      },
     })
-    this.#listener = listener
-    return { address: settings.host, port: listener.port }
+    const { port } = this.#listener
+    await audit.write({ event: 'server', detail: { status: 'started', port, identity: this.fingerprint } })
+    return { address: settings.host, port }
   }
 
   /** Takes nobody more, tells all senders to come back, keeps what is safe. Resolves when all is closed. */
@@ -112,6 +138,9 @@ export class ReceivingServer {
     await this.#desk.stop(error)
     for (const key of this.#resumeKeys.values()) key.fill(0)
     this.#resumeKeys.clear()
+    if (this.#listener !== null)
+      await this.#options.audit.write({ event: 'server', detail: { status: 'stopped', code: error.code } })
+    this.#listener = null
     this.#end.resolve(undefined)
   }
 
@@ -120,143 +149,130 @@ export class ReceivingServer {
   }
 
   #admit(): Admission {
-    const { ledger, identity, gate, onEvent } = this.#options
+    const { ledger, identity, settings, audit, onEvent } = this.#options
     return new Admission({
       crypto: nodeCrypto,
       clock: systemClock,
       purpose: 'server',
       role: 'receiver',
-      gate,
-      timeoutMs: this.#options.settings.handshakeTimeoutMs,
+      gate: this.#door.gate,
+      timeoutMs: settings.handshakeTimeoutMs,
       staticKey: identity,
-      judge: (peer) => this.#guests.judge(peer),
+      checkPeer: (peer) => this.#door.check(peer),
+      judge: async (peer, { address }) => {
+        try {
+          return await this.#guests.judge(peer)
+        } catch (error) {
+          // A key that is not on the list is a guess at one that is.
+          if (toSealiftError(error).code === 'peer_refused') await this.#door.strangerCame(address)
+          throw error
+        }
+      },
       findResumeKey: (id) => this.#resumeKeys.get(toHex(id)) ?? null,
-      commit: async ({ suite, resumeId, resumeKey, peerStaticKey }, peer) => {
+      commit: async ({ suite, cipher, resumeId, resumeKey, peerStaticKey }, { address }) => {
+        const owner = peerStaticKey === null ? null : fingerprintOf(peerStaticKey)
+        await audit.write({ event: 'handshake', peer: address, owner, detail: { suite, cipher } })
         if (suite === 'resume') return
         const wayIn = this.#guests.wayIn(peerStaticKey)
-        const kept = { resumeId, resumeKey, role: 'receiver', peer: peer.address, wayIn, confirmed: true } as const
+        const kept = { resumeId, resumeKey, role: 'receiver', peer: address, wayIn, confirmed: true } as const
         await ledger.resumeKeys.save(kept)
         this.#resumeKeys.set(toHex(resumeId), resumeKey)
       },
-      onRefused: (peer, error) => onEvent({ event: 'refused', peer: peer.address, code: error.code, until: null }),
+      onRefused: ({ address }, { code, message }) => {
+        audit.note({ event: 'refusal', peer: address, detail: { code, message } })
+        onEvent({ event: 'refused', peer: address, code, until: null })
+      },
       onSession: (session, peer) => void this.#receive(session, peer),
       onFault: (error) => this.#end.reject(error),
     })
   }
 
+  #banned({ address, reason, remainingMs }: Ban): void {
+    const { audit, onEvent } = this.#options
+    const until = new Date(Date.now() + remainingMs).toISOString()
+    audit.note({ event: 'ban', peer: address, detail: { status: 'set', code: reason, until } })
+    onEvent({ event: 'banned', peer: address, code: reason, until })
+    void this.#desk.dismiss(address, new SealiftError('peer_refused', 'the address of the sender was banned'))
+  }
+
   /** One session, to its end; never rejects. */
   async #receive(session: Session, peer: ConfirmedPeer): Promise<void> {
-    const { onEvent, probe = noProbe } = this.#options
+    const { audit, onEvent, onReceived, probe = noProbe } = this.#options
+    const { address } = session.peer
+    const report = new VisitReport(address, onEvent, onReceived)
+    const caller = this.#door.callerOf(session)
+    let transferId: string | null = null
+    let failure: SealiftError | null = null
+    let owner: string | null = null
     try {
+      if (caller === null) throw new SealiftError('connection_lost', 'the sender is gone already')
       const guest = await this.#guests.identify(peer)
-      const report = new VisitReport(session.peer.address, onEvent)
-      onEvent({
-        event: 'connected',
-        transferId: null,
-        peer: session.peer.address,
-        identity: guest.key?.name ?? null,
-        suite: session.suite,
-        cipher: session.cipher,
-      })
-      const { settings, ledger } = this.#options
-      const { outcome, transferId, fault } = await this.#desk.receive(
-        session,
-        {
-          ...report.hooks,
-          ledger,
-          guest,
-          probe,
-          clock: systemClock,
-          peer: session.peer.address,
-          name: hostname(),
-          maxPayloadBytes: settings.maxPayloadBytes,
-          allowOverwrite: settings.allowOverwrite,
-          placeNew: () => layOut(this.#outputDir, settings.layout, guest, Date.now()),
-          checkLimits: ({ bytes }) => {
-            const limit = guest.key?.maxBytes ?? settings.maxTransferBytes
-            if (limit !== null && bytes !== null && bytes > limit)
-              throw new SealiftError(
-                'limit_exceeded',
-                `the transfer has ${String(bytes)} bytes, and ${String(limit)} are taken at most`,
-              )
-          },
-          bytesPerSecond: null,
-        },
-        probe,
-      )
-      const error = fault ?? (outcome.kind === 'done' ? null : outcome.error)
-      if (error === null) report.done(session.wireBytes)
-      else onEvent({ event: 'error', transferId, peer: session.peer.address, error })
+      owner = guest.owner
+      caller.share.assign(owner, guest.key?.bytesPerSecond ?? undefined)
+      const { suite, cipher } = session
+      const identity = guest.key?.name ?? null
+      onEvent({ event: 'connected', transferId: null, peer: address, identity, suite, cipher })
+      const departure = await this.#desk.receive(session, this.#visitOf(session, guest, caller, report), probe)
+      transferId = departure.transferId
+      failure = departure.fault ?? (departure.outcome.kind === 'done' ? null : departure.outcome.error)
+      await this.#forgetKey(guest)
     } catch (thrown) {
-      const error = toSealiftError(thrown)
-      session.fail(error)
-      onEvent({ event: 'error', transferId: null, peer: session.peer.address, error })
+      failure = toSealiftError(thrown)
+      session.fail(failure)
     }
-  }
-}
-
-/** Says of one session's transfer what became of it. */
-class VisitReport {
-  readonly #peer: string
-  readonly #emit: (event: ServerEvent) => void
-  #started: StartedTransfer | null = null
-  #progress: Progress | null = null
-
-  constructor(peer: string, emit: (event: ServerEvent) => void) {
-    this.#peer = peer
-    this.#emit = emit
+    if (failure !== null) {
+      const { code, message } = failure
+      audit.note({
+        event: 'transfer',
+        peer: address,
+        owner,
+        transfer: transferId,
+        detail: { status: 'broken', code, message },
+      })
+    }
+    report.ended(transferId, session.wireBytes, failure)
   }
 
-  get hooks(): Pick<Parameters<ReceptionDesk['receive']>[1], 'onTransfer' | 'onEntry' | 'onProgress' | 'onWarning'> {
+  #visitOf(
+    session: Session,
+    guest: Guest,
+    { place, share }: Caller,
+    report: VisitReport,
+  ): Omit<VisitOptions, 'claim' | 'onFault'> {
+    const { ledger, settings, audit, probe = noProbe } = this.#options
+    const { address } = session.peer
+    const { owner, key } = guest
     return {
-      onTransfer: (started) => this.#begin(started),
-      onEntry: (entry, status, savedAs) => this.#entry(entry, status, savedAs),
-      onProgress: (bytes, files) => this.#progress?.add(bytes, files),
-      onWarning: (code, message) => this.#emit({ event: 'warning', code, message: `${this.#peer}: ${message}` }),
+      ...report.hooks,
+      ledger,
+      guest,
+      probe,
+      clock: systemClock,
+      peer: address,
+      name: hostname(),
+      maxPayloadBytes: settings.maxPayloadBytes,
+      allowOverwrite: settings.allowOverwrite,
+      placeNew: () => layOut(this.#outputDir, settings.layout, guest, Date.now()),
+      join: (transferId) => place.join(transferId),
+      reserve: ({ bytes }, transfer, arrivedBytes) =>
+        this.#quotas.reserve({ transfer, owner, bytes, arrivedBytes, ...(key === null ? {} : { rules: key }) }),
+      release: (transfer) => this.#quotas.release(transfer),
+      record: (status, { transferId, name, entries, bytes }: Offer) =>
+        audit.write({
+          event: 'transfer',
+          peer: address,
+          owner,
+          transfer: transferId,
+          detail: { status, name, entries, bytes },
+        }),
+      bytesPerSecond: () => share.bytesPerSecond,
     }
   }
 
-  #begin(started: StartedTransfer): void {
-    const { id, manifest, files, safeBytes, skippedBytes, endedFiles } = started
-    this.#started = started
-    this.#progress = new Progress(
-      systemClock,
-      { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: files },
-      this.#emit,
-    )
-    this.#progress.start()
-    this.#progress.set(safeBytes + skippedBytes, endedFiles)
-  }
-
-  #entry(entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null): void {
-    const started = this.#started
-    if (started === null || started.manifest.kind(entry) !== KIND_FILE) return
-    this.#emit({
-      event: 'file',
-      transferId: started.id,
-      path: started.manifest.path(entry),
-      sizeBytes: started.manifest.sizeBytes(entry),
-      sha256: null,
-      status,
-      savedAs,
-    })
-  }
-
-  done(wireBytes: number): void {
-    const [started, progress] = [this.#started, this.#progress]
-    if (started === null || progress === null) return
-    progress.stop()
-    progress.flush()
-    const seconds = progress.elapsedMs / 1000
-    this.#emit({
-      event: 'done',
-      transferId: started.id,
-      files: started.files,
-      bytes: started.manifest.totalBytes ?? 0,
-      bytesOnWire: wireBytes,
-      resumedBytes: started.safeBytes,
-      seconds,
-      bytesPerSecond: seconds > 0 ? Math.round(progress.movedBytes / seconds) : 0,
-    })
+  /** A key that no transfer needs any more opens nothing. */
+  async #forgetKey({ resumeId }: Guest): Promise<void> {
+    const kept = await this.#options.ledger.resumeKeys.findById(resumeId, 'receiver')
+    kept?.resumeKey.fill(0)
+    if (kept === null) this.#resumeKeys.delete(toHex(resumeId))
   }
 }

@@ -4,6 +4,7 @@
  * Owns who works on what, and how all of it ends. Knows no sockets and no tokens.
  */
 
+import { sourceOf } from '../guard/peer-address.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { ReceiverSession, type ReceiverOutcome } from '../transfer/receiver-session.ts'
 import type { Clock } from '../transfer/clock.ts'
@@ -14,6 +15,8 @@ import { belongsToAnother, Visit, type VisitOptions } from './visit.ts'
 /** A session at work. */
 interface Seat {
   readonly owner: string
+  /** Address of the sender. */
+  readonly peer: string
   readonly conversation: ReceiverSession
   /** Resolves when it has let go of its transfer; never rejects. */
   readonly left: Promise<unknown>
@@ -72,6 +75,7 @@ export class ReceptionDesk {
     })
     const seat: Seat = {
       owner: options.guest.owner,
+      peer: session.peer.address,
       conversation: new ReceiverSession({ session, reception: visit, probe, quietLimitMs: this.#patience.idleMs }),
       left: left.promise,
       transferId: null,
@@ -126,6 +130,12 @@ export class ReceptionDesk {
       void other.conversation.stop(new SealiftError('replaced', 'a newer session took over'))
       await other.left
     }
+  }
+
+  /** Ends the sessions of a source (`guard/peer-address.ts`); what is safe stays. */
+  async dismiss(source: string, error: SealiftError): Promise<void> {
+    const seats = [...this.#seats].filter(({ peer }) => sourceOf(peer) === source)
+    await Promise.all(seats.map(({ conversation }) => conversation.stop(error)))
   }
 
   /** Ends all sessions: what is safe stays, and each sender is told. Resolves when all have let go. */

@@ -6,9 +6,10 @@
  * {@link DirectReception}, made here for this session and closed with it.
  */
 
+import { chunkLimit } from '../guard/quotas.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { SealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES, CHUNK_HEADER_BYTES, MIN_CHUNK_BYTES, TAG_BYTES } from '../protocol/limits.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { MAX_UNACKNOWLEDGED_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { Hello, Offer } from '../protocol/messages.ts'
 import type { Clock } from '../transfer/clock.ts'
@@ -23,7 +24,13 @@ import type { Guest } from './guest.ts'
 export interface VisitHooks {
   /** The transfer is accepted, or taken up again. */
   readonly onTransfer: (started: StartedTransfer) => void
-  readonly onEntry: (entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null) => void
+  readonly onEntry: (
+    entry: number,
+    status: 'ok' | 'failed' | 'skipped',
+    savedAs: string | null,
+    /** 32 bytes, borrowed; `null` where it is not known. */
+    sha256: Uint8Array | null,
+  ) => void
   readonly onProgress: (bytes: number, files: number) => void
   readonly onWarning: (code: SealiftError['code'], message: string) => void
 }
@@ -41,19 +48,42 @@ export interface VisitOptions extends VisitHooks {
   readonly allowOverwrite: boolean
   /** Where a new transfer of this guest goes, absolute. */
   readonly placeNew: () => string
-  /** Resolves once no other session of this guest works on that transfer. @throws SealiftError `policy_refused` where one of another does */
+  /**
+   * Resolves once no other session of this guest works on that transfer.
+   * @throws SealiftError `policy_refused` where one of another does
+   */
   readonly claim: (transferId: string) => Promise<void>
-  /** Whether it fits into what this guest may send. @throws SealiftError `limit_exceeded`, `disk_full` */
-  readonly checkLimits: (offer: Offer) => Promise<void> | void
+  /** The connection is for that transfer. @throws SealiftError `server_busy` */
+  readonly join: (transferId: string) => void
+  /**
+   * Whether there is room for it, kept for it from now on; asked once the ledger knows the transfer, and for content of
+   * unknown length as it grows.
+   * @returns how far it may go without asking again
+   * @throws SealiftError `limit_exceeded`, `disk_full`, with how much there would be
+   */
+  readonly reserve: (offer: Offer, transfer: number, arrivedBytes: number) => Promise<number>
+  /** Written down before the sender hears of it. @throws SealiftError of the ledger */
+  readonly record: (status: 'accepted' | 'completed', offer: Offer) => Promise<void>
   /** To how many bytes a second this guest is held; `null`: to none. */
-  readonly bytesPerSecond: number | null
+  readonly bytesPerSecond: () => number | null
+  /** Nobody brings bytes of that transfer any more. */
+  readonly release: (transfer: number) => Promise<void>
   readonly onFault: (error: SealiftError) => void
 }
+
+/** As much as may be under way while it is asked for. */
+const GROW_AHEAD_BYTES = MAX_UNACKNOWLEDGED_BYTES
 
 export class Visit implements Reception {
   readonly #options: VisitOptions
   #known: Hello['known'] = null
   #reception: DirectReception | null = null
+  /** Row of the transfer, once there is room for it. */
+  #key: number | null = null
+  /** Of content of unknown length: how much has come, and how far it may go. */
+  #arrivedBytes = 0
+  #mayReachBytes = Number.MAX_SAFE_INTEGER
+  #growing = false
 
   constructor(options: VisitOptions) {
     this.#options = options
@@ -67,8 +97,7 @@ export class Visit implements Reception {
 
   get hello(): Hello {
     const { name, maxPayloadBytes } = this.#options
-    const room = maxPayloadBytes - CHUNK_HEADER_BYTES - TAG_BYTES
-    return { name, maxChunkBytes: Math.max(MIN_CHUNK_BYTES, Math.min(MAX_CHUNK_BYTES, room)), known: this.#known }
+    return { name, maxChunkBytes: chunkLimit(maxPayloadBytes), known: this.#known }
   }
 
   /** `null` before an offer was let through. */
@@ -77,7 +106,7 @@ export class Visit implements Reception {
   }
 
   async offered(offer: Offer): Promise<void> {
-    const { ledger, guest, allowOverwrite, claim } = this.#options
+    const { ledger, guest, allowOverwrite, claim, join } = this.#options
     if (this.#reception !== null) throw new SealiftError('protocol_violation', 'a second offer in one session')
     if (offer.text === true) throw new SealiftError('policy_refused', 'a server takes files, and no texts')
     if (!allowOverwrite && (offer.conflict === 'overwrite' || offer.conflict === 'update'))
@@ -86,6 +115,7 @@ export class Visit implements Reception {
     const before = await ledger.transfers.find(offer.transferId, 'receiver')
     if (before !== null && before.userId !== guest.owner) throw belongsToAnother()
     await claim(offer.transferId)
+    join(offer.transferId)
     const row = await ledger.transfers.find(offer.transferId, 'receiver')
     const isUnfinished = row !== null && row.completedAtMs === null && row.outputDir !== null
     const reception = this.#makeReception(isUnfinished ? (row.outputDir as string) : this.#options.placeNew(), offer)
@@ -95,7 +125,7 @@ export class Visit implements Reception {
   }
 
   #makeReception(outputDir: string, offer: Offer): DirectReception {
-    const { ledger, clock, probe, guest, peer, name, checkLimits } = this.#options
+    const { ledger, clock, probe, guest, peer, name } = this.#options
     const { onTransfer, onEntry, onProgress, onWarning, onFault } = this.#options
     return new DirectReception({
       ledger,
@@ -110,13 +140,16 @@ export class Visit implements Reception {
       peer,
       owner: guest.owner,
       reportsFiles: true,
-      decide: async ({ policy }) => {
-        await checkLimits(offer)
-        return policy
-      },
+      decide: ({ policy }) => Promise.resolve(policy),
       onTransfer,
-      onEntry,
-      onProgress,
+      onEntry: (entry, status, savedAs) => {
+        const sha256 = status === 'ok' ? (this.#reception?.sha256(entry) ?? null) : null
+        onEntry(entry, status, savedAs, sha256)
+      },
+      onProgress: (bytes, files) => {
+        onProgress(bytes, files)
+        if (offer.bytes === null) this.#grow(offer, bytes)
+      },
       onWarning,
       onSize: () => undefined,
       onFault,
@@ -127,15 +160,53 @@ export class Visit implements Reception {
     const reception = this.#reception
     if (reception === null) throw new SealiftError('protocol_violation', 'a manifest without an offer')
     const accepted = await reception.accept(offer, manifest, signal)
-    const { bytesPerSecond } = this.#options
-    return bytesPerSecond === null ? accepted : { ...accepted, bytesPerSecond }
+    const { ledger, reserve, record, bytesPerSecond } = this.#options
+    const row = await ledger.transfers.find(offer.transferId, 'receiver')
+    if (row === null) throw new SealiftError('internal', 'a transfer that was accepted is not in the ledger')
+    if (row.completedAtMs === null) {
+      try {
+        this.#mayReachBytes = await reserve(offer, row.key, accepted.safeRanges().totalBytes)
+      } catch (thrown) {
+        const error = toSealiftError(thrown)
+        // Of what never began nothing stays.
+        if (accepted.safeRanges().totalBytes === 0) await reception.giveUp(error)
+        throw error
+      }
+    }
+    this.#key = row.key
+    await record('accepted', offer)
+    return {
+      ...accepted,
+      ...(bytesPerSecond() === null ? {} : { bytesPerSecond: bytesPerSecond() as number }),
+      finish: async () => {
+        const done = await accepted.finish()
+        await record('completed', offer)
+        return done
+      },
+    }
+  }
+
+  /** What has no end asks for more room before it has used up what it has. */
+  #grow(offer: Offer, bytes: number): void {
+    this.#arrivedBytes += bytes
+    const [transfer, arrived] = [this.#key, this.#arrivedBytes]
+    if (transfer === null || this.#growing || arrived < this.#mayReachBytes - GROW_AHEAD_BYTES) return
+    this.#growing = true
+    this.#options.reserve(offer, transfer, arrived).then(
+      (mayReachBytes) => {
+        this.#mayReachBytes = mayReachBytes
+        this.#growing = false
+      },
+      (error: unknown) => this.#options.onFault(toSealiftError(error)),
+    )
   }
 
   /** Lets go of everything; what is safe stays. A key that no transfer came to need is dropped. */
   async close(isDone: boolean): Promise<void> {
-    const { ledger, guest } = this.#options
+    const { ledger, guest, release } = this.#options
     if (isDone) await this.#reception?.told()
     await this.#reception?.close()
+    if (this.#key !== null) await release(this.#key)
     const { key } = await findKnownTransfer(ledger, guest.resumeId)
     if (key === null) await ledger.resumeKeys.drop(guest.resumeId, 'receiver')
   }

@@ -70,11 +70,14 @@ export class Admission {
     this.#options = options
   }
 
-  /** Takes a connection; never throws. */
-  accept(stream: ByteStream): void {
+  /**
+   * Takes a connection; never throws.
+   * @returns what drops it while it is not confirmed
+   */
+  accept(stream: ByteStream): (error: SealiftError) => void {
     if (this.#closed) {
       stream.destroy()
-      return
+      return () => undefined
     }
     const inbox = new Inbox(stream)
     const connection: Unconfirmed = { stream, inbox, frames: new FrameReader(inbox), session: null }
@@ -85,6 +88,9 @@ export class Admission {
       this.#drop(oldest, new SealiftError('peer_silent', 'too many connections wait; this was the oldest'))
     this.#unconfirmed.add(connection)
     void this.#confirm(connection)
+    return (error) => {
+      if (this.#unconfirmed.has(connection)) this.#drop(connection, error)
+    }
   }
 
   /** Drops all that is not confirmed and takes nothing more. */
@@ -167,7 +173,7 @@ export class Admission {
     // Confirmed: neither strangers nor the clock may take its place while the ledger writes.
     this.#unconfirmed.delete(connection)
     cancelDeadline()
-    if (purpose === 'direct') gate?.spend()
+    if (purpose === 'direct') gate?.spend(stream.peer.address)
     try {
       await this.#options.commit(secrets, stream.peer)
     } catch (thrown) {

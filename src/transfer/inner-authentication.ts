@@ -49,7 +49,7 @@ export async function challenge(session: Session, crypto: CryptoPort, gate: Toke
       gate.wrong(session.peer.address)
       throw new SealiftError('auth_failed', 'the token or password was not accepted')
     }
-    gate.spend()
+    gate.spend(session.peer.address)
     await session.send({ type: 'auth', frame: verdict.confirm })
   } finally {
     handshake.destroy()

@@ -315,11 +315,12 @@ export class ReceiverSession {
     this.#outcome = { kind: 'ended', error }
     // What this side's user asked for cannot be had from this sender: to that one it is a no.
     const told = error.code === 'usage' ? new SealiftError('policy_refused', '') : error
-    if (!REFUSALS.has(told.code)) {
+    const roomBytes = error.roomBytes ?? null
+    if (!REFUSALS.has(told.code) && roomBytes === null) {
       this.#session.fail(error)
       return
     }
-    await this.#session.send({ type: 'reject', code: told.wireCode }).catch(() => undefined)
+    await this.#session.send({ type: 'reject', code: told.wireCode, roomBytes }).catch(() => undefined)
     void this.#session.close(0)
   }
 

@@ -151,7 +151,7 @@ export class SenderSession {
         this.#outgoing.beginSurvey()
         return undefined
       case 'reject':
-        return this.#refused(message.code)
+        return this.#refused(message.code, message.roomBytes)
       case 'states':
         this.#states(message.runs)
         return undefined
@@ -226,15 +226,17 @@ export class SenderSession {
     this.#session.send(message).catch(() => undefined)
   }
 
-  async #refused(wire: number): Promise<void> {
-    // A no is a no, whatever else the number may mean.
+  async #refused(wire: number, roomBytes: number | null): Promise<void> {
+    // A no is a no, whatever else the number may mean; but for want of room, which may come.
     const said = errorCodeFromWire(wire)
-    const code = said !== null && isRefusal(said) ? said : 'rejected'
-    const error = new SealiftError(
-      code === 'declined' ? 'rejected' : code,
-      peerMessage(code),
-      code === 'unanswered' ? { hint: 'ask whoever receives; the same line offers it again' } : {},
-    )
+    const isFull = said === 'disk_full' && roomBytes !== null
+    const code = said !== null && (isRefusal(said) || isFull) ? said : 'rejected'
+    const room = `the receiver takes ${(roomBytes ?? 0).toLocaleString('en-US')} bytes of this`
+    const message = roomBytes === null ? peerMessage(code) : room
+    const error = new SealiftError(code === 'declined' ? 'rejected' : code, message, {
+      ...(code === 'unanswered' ? { hint: 'ask whoever receives; the same line offers it again' } : {}),
+      ...(isFull ? { hint: 'once there is room, the same line goes on with what is missing' } : {}),
+    })
     this.#outcome = { kind: 'refused', error }
     void this.#session.close(0)
     return Promise.resolve()
@@ -312,6 +314,8 @@ function peerMessage(code: string): string {
       return 'the receiver does not allow this'
     case 'limit_exceeded':
       return 'this is more than the receiver takes'
+    case 'server_busy':
+      return 'the server has as many transfers of this address as it takes'
     case 'manifest_invalid':
       return 'the receiver found the list of files malformed'
     case 'interrupted':

@@ -6,6 +6,6 @@ export interface TokenGate {
   guess(address: string): boolean
   /** That guess was wrong. @returns whether the token is burned by it */
   wrong(address: string): boolean
-  /** A session is confirmed. */
-  spend(): void
+  /** That guess was right, and a session is confirmed. */
+  spend(address: string): void
 }

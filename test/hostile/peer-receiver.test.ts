@@ -128,7 +128,7 @@ describe('an answer', () => {
     [65_535, 'rejected'],
   ])('of no with code %i ends the sender as %s, once', async (wire, code) => {
     const { peer, end } = await offered()
-    for (let time = 0; time < 50; time++) peer.say({ type: 'reject', code: wire })
+    for (let time = 0; time < 50; time++) peer.say({ type: 'reject', code: wire, roomBytes: null })
     const { error, events } = await end
     expect(error?.code).toBe(code)
     expect(error?.exitCode).toBe(ERROR_TABLE[code as ErrorCode].exit)
@@ -152,7 +152,7 @@ describe('an answer', () => {
     'ACK before SAFE': { type: 'ack', page: pageOf([{ start: 0, end: 10 }]) },
     'DONE before SAFE': { type: 'done', done: { published: 2, skipped: 0, failed: 0 } },
     'a second acceptance': { type: 'accept', accept: { epoch: 2 } },
-    'a no behind a yes': { type: 'reject', code: 20 },
+    'a no behind a yes': { type: 'reject', code: 20, roomBytes: null },
   }
   test.each(Object.keys(surveys))('with %s ends the session', async (name) => {
     const meeting = await offered()
@@ -184,7 +184,7 @@ describe('while chunks move', () => {
     'NACK that is cut': Uint8Array.of(MESSAGE.nack, 0),
     'another HELLO': { type: 'hello', hello: HELLO },
     'another SAFE': { type: 'safe', last: true, page: new Uint8Array() },
-    'a no': { type: 'reject', code: 20 },
+    'a no': { type: 'reject', code: 20, roomBytes: null },
     OFFER: Uint8Array.of(MESSAGE.offer, 0x7b, 0x7d),
     DIGESTS: { type: 'digests', digests: [{ entry: 1, sha256: new Uint8Array(32) }] },
     'a failure of an entry': { type: 'entryFailed', entry: 1, code: 81 },

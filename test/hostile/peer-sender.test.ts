@@ -308,7 +308,7 @@ describe('messages', () => {
     'an end of a file whose size is known': [{ type: 'entryEnd', sizeBytes: 5 }, 'protocol_violation'],
     HELLO: [{ type: 'hello', hello: { name: 'x', maxChunkBytes: 1 << 20, known: null } }, 'protocol_violation'],
     ACCEPT: [{ type: 'accept', accept: { epoch: 1 } }, 'protocol_violation'],
-    REJECT: [{ type: 'reject', code: 20 }, 'protocol_violation'],
+    REJECT: [{ type: 'reject', code: 20, roomBytes: null }, 'protocol_violation'],
     STATES: [{ type: 'states', runs: [{ first: 0, count: 3, state: 4, code: 0 }] }, 'protocol_violation'],
     SAFE: [{ type: 'safe', last: true, page: new Uint8Array() }, 'protocol_violation'],
     ACK: [{ type: 'ack', page: new Uint8Array() }, 'protocol_violation'],

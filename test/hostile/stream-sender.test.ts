@@ -178,7 +178,11 @@ describe('an output', () => {
     const ended = await meeting.end
     expect(ended.error).toMatchObject({ code: 'usage', exitCode: 2 })
     await meeting.peer.closed()
-    expect(meeting.peer.heard).toContainEqual({ type: 'reject', code: ERROR_TABLE.policy_refused.wire })
+    expect(meeting.peer.heard).toContainEqual({
+      type: 'reject',
+      code: ERROR_TABLE.policy_refused.wire,
+      roomBytes: null,
+    })
     expectNothing(meeting.place)
   })
 

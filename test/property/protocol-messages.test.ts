@@ -61,7 +61,12 @@ const said: fc.Arbitrary<Exclude<Message, { type: 'chunk' }>> = fc.oneof(
     admit: fc.record({ needs: fc.constantFrom('nothing' as const, 'token' as const, 'password' as const) }),
   }),
   fc.record({ type: fc.constant('auth' as const), frame: fc.uint8Array({ minLength: 8, maxLength: 200 }) }),
-  fc.record({ type: fc.constantFrom('reject' as const, 'close' as const), code: u16 }),
+  fc.record({ type: fc.constant('close' as const), code: u16 }),
+  fc.record({
+    type: fc.constant('reject' as const),
+    code: u16,
+    roomBytes: fc.option(fc.maxSafeNat()),
+  }),
   fc.record({ type: fc.constant('states' as const), runs: fc.array(run) }),
   fc.record({
     type: fc.constant('digests' as const),

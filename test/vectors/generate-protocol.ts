@@ -154,7 +154,7 @@ const MESSAGES: Readonly<Record<string, Message>> = {
   'last page of a manifest': { type: 'manifest', last: true, page: new Uint8Array() },
   accept: { type: 'accept', accept: { epoch: 2 } },
   'accept that limits the sender': { type: 'accept', accept: { epoch: 1, bytesPerSecond: 10_000_000 } },
-  reject: { type: 'reject', code: 21 },
+  reject: { type: 'reject', code: 21, roomBytes: null },
   states: {
     type: 'states',
     runs: [

@@ -7,7 +7,7 @@ import { type FoundSetting, resolveSettings } from '../../config/settings.ts'
 import { formatFiles, formatSize } from '../../config/sizes.ts'
 import { startReceivingServer, type RunningServer } from '../../library/receive-server.ts'
 import { SealiftError, toSealiftError } from '../../protocol/errors.ts'
-import type { ServerEvent } from '../../server/receiving-server.ts'
+import type { ServerEvent } from '../../server/visit-report.ts'
 import { Output, type OutputOptions, shown } from '../output.ts'
 import { findPassword, identityPasswordFinder, tokenOfEnvironment } from '../secrets.ts'
 
@@ -150,6 +150,7 @@ function showEvent(event: ServerEvent, output: Output): void {
   }
   output.event(event)
   if (event.event === 'connected') output.detail(`${shown(event.peer)} connected (${event.suite}).`)
+  if (event.event === 'banned') output.say(`${shown(event.peer)}: banned until ${event.until} (${shown(event.code)})`)
   if (event.event === 'refused') output.say(`${shown(event.peer)}: refused (${event.code})`)
   if (event.event === 'warning') output.warn(event.message)
   if (event.event === 'done')

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { ConnectionLimits, type Place } from '../../../src/guard/connection-limits.ts'
 import { Chance, seedOr } from '../../rigs/seeds.ts'
 
-const refused = expect.objectContaining({ code: 'limit_exceeded', exitCode: 7, retryable: true })
+const refused = expect.objectContaining({ code: 'server_busy', exitCode: 5, retryable: true })
 
 /** A connection that has come for a transfer. */
 function come(limits: ConnectionLimits, address: string, transferId: string): Place {

@@ -138,12 +138,14 @@ describe('no limit', () => {
   })
 })
 
-test('a million owners leave nothing behind', () => {
+const OWNERS = process.env['SEALIFT_SLOW'] === '1' ? 1_000_000 : 50_000
+
+test(`${String(OWNERS)} owners leave nothing behind`, () => {
   let nowMs = 0
   const many = new RateLimits(RATE, () => nowMs)
-  for (let at = 0; at < 1_000_000; at++) {
+  for (let at = 0; at < OWNERS; at++) {
     const share = many.newShare()
-    share.assign(`resume:${at}`)
+    share.assign(`SHA256:${at}`)
     share.pass(1000)
     share.leave()
     share.leave()

@@ -14,7 +14,7 @@ const MESSAGES: Readonly<Record<Utterance, Message>> = {
   manifest: { type: 'manifest', last: false, page },
   manifestLast: { type: 'manifest', last: true, page },
   accept: { type: 'accept', accept: { epoch: 1 } },
-  reject: { type: 'reject', code: 21 },
+  reject: { type: 'reject', code: 21, roomBytes: null },
   states: { type: 'states', runs: [] },
   safe: { type: 'safe', last: false, page },
   safeLast: { type: 'safe', last: true, page },

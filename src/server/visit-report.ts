@@ -1,0 +1,97 @@
+/** Says as events what becomes of one session's transfer at a server. */
+
+import { toHex } from '../protocol/bytes.ts'
+import type { SealiftError } from '../protocol/errors.ts'
+import { KIND_FILE } from '../protocol/manifest.ts'
+import { systemClock } from '../transfer/clock.ts'
+import type { TransferEvent } from '../transfer/events.ts'
+import type { StartedTransfer } from '../transfer/lasting-reception.ts'
+import { Progress } from '../transfer/progress.ts'
+import type { VisitHooks } from './visit.ts'
+
+/** An event of a server's transfers; an error among them is no end of the server. */
+export type ServerEvent =
+  | TransferEvent
+  | {
+      readonly event: 'error'
+      readonly transferId: string | null
+      readonly peer: string
+      readonly error: SealiftError
+    }
+  | { readonly event: 'banned'; readonly peer: string; readonly code: string; /** ISO 8601. */ readonly until: string }
+
+export class VisitReport {
+  readonly #peer: string
+  readonly #emit: (event: ServerEvent) => void
+  readonly #received: (bytes: number) => void
+  #started: StartedTransfer | null = null
+  #progress: Progress | null = null
+
+  /** @param received told how much more content is safe; less, where a file must come again */
+  constructor(peer: string, emit: (event: ServerEvent) => void, received: (bytes: number) => void) {
+    this.#peer = peer
+    this.#emit = emit
+    this.#received = received
+  }
+
+  get hooks(): VisitHooks {
+    return {
+      onTransfer: (started) => this.#begin(started),
+      onEntry: (entry, status, savedAs, sha256) => this.#entry(entry, status, savedAs, sha256),
+      onProgress: (bytes, files) => {
+        this.#progress?.add(bytes, files)
+        this.#received(bytes)
+      },
+      onWarning: (code, message) => this.#emit({ event: 'warning', code, message: `${this.#peer}: ${message}` }),
+    }
+  }
+
+  #begin(started: StartedTransfer): void {
+    const { id, manifest, files, safeBytes, skippedBytes, endedFiles } = started
+    this.#started = started
+    this.#progress = new Progress(
+      systemClock,
+      { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: files },
+      this.#emit,
+    )
+    this.#progress.start()
+    this.#progress.set(safeBytes + skippedBytes, endedFiles)
+  }
+
+  #entry(entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null, sha256: Uint8Array | null): void {
+    const started = this.#started
+    if (started === null || started.manifest.kind(entry) !== KIND_FILE) return
+    this.#emit({
+      event: 'file',
+      transferId: started.id,
+      path: started.manifest.path(entry),
+      sizeBytes: started.manifest.sizeBytes(entry),
+      sha256: sha256 === null ? null : toHex(sha256),
+      status,
+      savedAs,
+    })
+  }
+
+  /** The session has ended. @param error why, where not all is done */
+  ended(transferId: string | null, wireBytes: number, error: SealiftError | null): void {
+    const [started, progress] = [this.#started, this.#progress]
+    progress?.stop()
+    if (error !== null) {
+      this.#emit({ event: 'error', transferId, peer: this.#peer, error })
+      return
+    }
+    if (started === null || progress === null) return
+    progress.flush()
+    const seconds = progress.elapsedMs / 1000
+    this.#emit({
+      event: 'done',
+      transferId: started.id,
+      files: started.files,
+      bytes: started.manifest.totalBytes ?? 0,
+      bytesOnWire: wireBytes,
+      resumedBytes: started.safeBytes,
+      seconds,
+      bytesPerSecond: seconds > 0 ? Math.round(progress.movedBytes / seconds) : 0,
+    })
+  }
+}
