@@ -32,7 +32,7 @@ export interface AuditLogOptions extends RotationRules {
 /** The first line after a silence is written at once, those that come after it together. */
 const BATCH_MS = 50
 /** Lines of one transaction: a few milliseconds. */
-const MAX_BATCH = 200
+const MAX_BATCH = 100
 /** Connections and refusals that are written one by one: so many at once … */
 const MAX_FLOOD = 1000
 /** … and one more each so many milliseconds. The others are counted, so that strangers do not fill the disk. */
@@ -146,7 +146,8 @@ export class AuditLog {
   async #flush(): Promise<void> {
     const { clock, records } = this.#options
     while (this.#waiting.length > 0) {
-      const pauseMs = this.#closed ? 0 : this.#lastFlushMs + BATCH_MS - clock.nowMs()
+      const isFull = this.#waiting.length >= MAX_BATCH
+      const pauseMs = this.#closed || isFull ? 0 : this.#lastFlushMs + BATCH_MS - clock.nowMs()
       if (pauseMs > 0) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve))
       this.#lastFlushMs = clock.nowMs()
       const batch = this.#waiting.splice(0, MAX_BATCH)

@@ -115,7 +115,7 @@ test('a file that cannot be written is told once, and caught up with when it can
   let calls = 0
   // The disk is full in the middle of a line.
   const write = vi.spyOn(fs, 'writeSync').mockImplementation((fd, bytes) => {
-    if (calls++ === 0) return writeSync(fd, bytes as Uint8Array, 0, 100)
+    if (calls++ === 0) return writeSync(fd, bytes as unknown as Uint8Array, 0, 100)
     throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
   })
   await log.write({ event: 'error' })
