@@ -15,7 +15,7 @@ import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { Clock } from '../transfer/clock.ts'
 import { appendEvents } from './audit-append.ts'
 import { type AuditEvent, pointOf } from './audit-chain.ts'
-import { AuditFile, listRotated, prepareAuditFolder, type RotationRules } from './audit-files.ts'
+import { AuditFile, listRotated, prepareAuditFolder, type RotationRules, toFolderError } from './audit-files.ts'
 import { repairFiles } from './audit-repair.ts'
 
 export interface AuditLogOptions extends RotationRules {
@@ -79,9 +79,12 @@ export class AuditLog {
   static async open(options: AuditLogOptions): Promise<AuditLog> {
     const { folder, records, wallMs } = options
     prepareAuditFolder(folder)
-    const repaired = await repairFiles(folder, records, wallMs())
-    const log = new AuditLog(options, new AuditFile(folder, options, repaired.first, repaired.lastSeq))
-    const { aside, wasTorn, lost } = repaired
+    const { first, lastSeq, aside, wasTorn, lost } = await repairFiles(folder, records, wallMs()).catch(
+      (error: unknown) => {
+        throw toFolderError(folder, error)
+      },
+    )
+    const log = new AuditLog(options, new AuditFile(folder, options, first, lastSeq))
     for (const file of aside) await log.write({ event: 'audit', detail: { status: 'set aside', file } })
     if (wasTorn || lost > 0)
       await log.write({ event: 'audit', detail: { status: wasTorn ? 'torn line mended' : 'mended', count: lost } })
