@@ -91,6 +91,6 @@ export class RateLimits {
   /** Who has left keeps its debt, so that coming back at once is no way around the limit. */
   #forgetIdle(): void {
     for (const [owner, rate] of this.#rates)
-      if (rate.members === 0 && rate.bucket.debtMs <= -BURST_MS / 2) this.#rates.delete(owner)
+      if (rate.members === 0 && rate.bucket.debtMs <= -BURST_MS) this.#rates.delete(owner)
   }
 }

@@ -5,6 +5,10 @@
 
 import { BURST_MS } from './limits.ts'
 
+/** What passes in one piece; the rest of a burst makes up for timers that come late, as they do on a busy machine. */
+const SLICE_MS = 10
+const CREDIT_MS = BURST_MS - SLICE_MS
+
 export interface Pace {
   /** What may pass in one piece, so that what passes stays smooth; at least 1. */
   readonly sliceBytes: number
@@ -26,7 +30,7 @@ export class TokenBucket implements Pace {
   }
 
   get sliceBytes(): number {
-    return Math.max(1, Math.floor((this.#bytesPerMs * BURST_MS) / 2))
+    return Math.max(1, Math.floor(this.#bytesPerMs * SLICE_MS))
   }
 
   /** How long what has passed is felt yet, in milliseconds; less than 0 where it could take a burst. */
@@ -36,7 +40,7 @@ export class TokenBucket implements Pace {
 
   pass(bytes: number): number {
     const now = this.#nowMs()
-    this.#freeAtMs = Math.max(this.#freeAtMs, now - BURST_MS / 2) + bytes / this.#bytesPerMs
+    this.#freeAtMs = Math.max(this.#freeAtMs, now - CREDIT_MS) + bytes / this.#bytesPerMs
     return Math.max(0, this.#freeAtMs - now)
   }
 }

@@ -40,8 +40,13 @@ export function prepareAuditFolder(folder: string): void {
       throw unusable(folder, 'others may write in it')
     fs.closeSync(openAppending(join(folder, CURRENT_FILE)))
   } catch (error) {
-    throw error instanceof SealiftError ? error : unusable(folder, reasonOf(error), error)
+    throw toFolderError(folder, error)
   }
+}
+
+/** Any error of work on the folder at the start as Sealift's: `settings_invalid` where it is the system's. */
+export function toFolderError(folder: string, error: unknown): SealiftError {
+  return error instanceof SealiftError ? error : unusable(folder, reasonOf(error), error)
 }
 
 function unusable(folder: string, why: string, cause?: unknown): SealiftError {

@@ -15,7 +15,7 @@ import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { Clock } from '../transfer/clock.ts'
 import { appendEvents } from './audit-append.ts'
 import { type AuditEvent, pointOf } from './audit-chain.ts'
-import { AuditFile, listRotated, prepareAuditFolder, type RotationRules } from './audit-files.ts'
+import { AuditFile, listRotated, prepareAuditFolder, type RotationRules, toFolderError } from './audit-files.ts'
 import { repairFiles } from './audit-repair.ts'
 
 export interface AuditLogOptions extends RotationRules {
@@ -32,7 +32,7 @@ export interface AuditLogOptions extends RotationRules {
 /** The first line after a silence is written at once, those that come after it together. */
 const BATCH_MS = 50
 /** Lines of one transaction: a few milliseconds. */
-const MAX_BATCH = 200
+const MAX_BATCH = 100
 /** Connections and refusals that are written one by one: so many at once … */
 const MAX_FLOOD = 1000
 /** … and one more each so many milliseconds. The others are counted, so that strangers do not fill the disk. */
@@ -79,9 +79,12 @@ export class AuditLog {
   static async open(options: AuditLogOptions): Promise<AuditLog> {
     const { folder, records, wallMs } = options
     prepareAuditFolder(folder)
-    const repaired = await repairFiles(folder, records, wallMs())
-    const log = new AuditLog(options, new AuditFile(folder, options, repaired.first, repaired.lastSeq))
-    const { aside, wasTorn, lost } = repaired
+    const { first, lastSeq, aside, wasTorn, lost } = await repairFiles(folder, records, wallMs()).catch(
+      (error: unknown) => {
+        throw toFolderError(folder, error)
+      },
+    )
+    const log = new AuditLog(options, new AuditFile(folder, options, first, lastSeq))
     for (const file of aside) await log.write({ event: 'audit', detail: { status: 'set aside', file } })
     if (wasTorn || lost > 0)
       await log.write({ event: 'audit', detail: { status: wasTorn ? 'torn line mended' : 'mended', count: lost } })
@@ -146,7 +149,8 @@ export class AuditLog {
   async #flush(): Promise<void> {
     const { clock, records } = this.#options
     while (this.#waiting.length > 0) {
-      const pauseMs = this.#closed ? 0 : this.#lastFlushMs + BATCH_MS - clock.nowMs()
+      const isFull = this.#waiting.length >= MAX_BATCH
+      const pauseMs = this.#closed || isFull ? 0 : this.#lastFlushMs + BATCH_MS - clock.nowMs()
       if (pauseMs > 0) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve))
       this.#lastFlushMs = clock.nowMs()
       const batch = this.#waiting.splice(0, MAX_BATCH)

@@ -9,6 +9,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AuditHead, AuditRecord, AuditRecords, ChainPoint } from '../ledger/audit.ts'
+import { SealiftError } from '../protocol/errors.ts'
+import { escapeForDisplay } from '../protocol/names.ts'
 import { ChainCheck, type ChainFault, pointOf, seqOf } from './audit-chain.ts'
 import { CURRENT_FILE, listRotated, readLines } from './audit-files.ts'
 
@@ -40,16 +42,31 @@ const MAX_FAULTS = 100
 /** A server that writes or removes a file meanwhile makes it look broken: looked at again, so often. */
 const TRIES = 5
 
-/** @throws SealiftError that of the ledger; the system's error where a file cannot be read */
+/** @throws SealiftError `disk_fault` where a file cannot be read; that of the ledger */
 export async function verifyAudit(records: AuditRecords): Promise<AuditReport> {
   for (let attempt = 1; ; attempt++) {
     const head = await records.head()
-    const report = await examine(records, head)
+    const report = await examine(records, head).catch((error: unknown) => {
+      throw toReadError(head.folder, error)
+    })
     const now = await records.head()
     const isStill =
       now.last.seq === head.last.seq && now.anchor.seq === head.anchor.seq && now.filedSeq === head.filedSeq
     if (report.isWhole || isStill || attempt === TRIES) return report
   }
+}
+
+function toReadError(folder: string | null, error: unknown): SealiftError {
+  if (error instanceof SealiftError) return error
+  const reason = error instanceof Error && 'code' in error ? String(error.code) : 'no line can be read'
+  return new SealiftError(
+    'disk_fault',
+    `the audit log cannot be read in ${escapeForDisplay(folder ?? '')}: ${reason}`,
+    {
+      cause: error,
+      hint: 'Run this as the user that the server runs as.',
+    },
+  )
 }
 
 async function examine(records: AuditRecords, head: AuditHead): Promise<AuditReport> {
@@ -99,12 +116,21 @@ function checkRecord(record: AuditRecord, chain: ChainCheck, tell: (fault: Audit
     tell({ ...fault, where: LEDGER })
     return
   }
-  const said = JSON.parse(record.line) as Record<string, unknown>
+  const said = parse(record.line)
   const isAsSaid =
     said['seq'] === record.seq &&
     said['time'] === new Date(record.timeMs).toISOString() &&
     (['event', 'peer', 'owner', 'transfer'] as const).every((field) => said[field] === record[field])
   if (!isAsSaid) tell({ kind: 'edited', seq: record.seq, lastSeq: record.seq, where: LEDGER })
+}
+
+/** Somebody may have made a line with a right hash that says nothing. */
+function parse(line: string): Record<string, unknown> {
+  try {
+    return JSON.parse(line) as Record<string, unknown>
+  } catch {
+    return {}
+  }
 }
 
 /** Goes along the ledger's lines beside the files, each line once. */

@@ -100,6 +100,8 @@ describe.concurrent('a line that cannot be', () => {
     ['--frobnicate', 2, /unknown option/],
     ['status 12345', 2, /no transfer 12345/],
     ['status --frob', 2, /unknown option/],
+    ['ban remove host', 2, /no address: host/],
+    ['quota set ana 5', 2, /no owner: ana/],
     ['resume', 2, /which transfer/],
     ['resume 12345', 2, /no transfer 12345/],
   ]

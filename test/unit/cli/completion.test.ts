@@ -18,6 +18,7 @@ async function valuesAfter(line: string): Promise<string[] | 'files' | 'folders'
 describe('completion', () => {
   test.each([
     ['sealift s', ['send', 'status']],
+    ['sealift quota s', ['set']],
     ['sealift comp', ['completion']],
     ['sealift he', ['help']],
     ['sealift help st', ['status']],

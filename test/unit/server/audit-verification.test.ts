@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
@@ -119,11 +120,30 @@ describe('in the ledger it finds', () => {
     expect(await kinds()).toEqual([`${found} the ledger`])
   })
 
+  test('a line with a right hash that says nothing', async () => {
+    const [line = ''] = place.lines().slice(7)
+    const body = line.slice(0, line.indexOf(',"hash":')).replace('"detail":{', '"detail":{{')
+    const hash = createHash('sha256').update(body).digest('hex')
+    changeLedger(`UPDATE audit SET line = '${body},"hash":"${hash}"}' WHERE seq = 8`)
+    expect(await kinds()).toEqual(['edited 8 the ledger', 'replaced 8 audit.jsonl:8', 'replaced 8 the ledger'])
+  })
+
   test('an end that was set back: the files have more than it knows', async () => {
     const [line = ''] = place.lines().slice(5, 6)
     changeLedger(`DELETE FROM audit WHERE seq > 6;
       UPDATE audit_head SET seq = 6, filed_seq = 6, hash = '${pointOf(line)?.hash ?? ''}'`)
     expect(await kinds()).toEqual(['foreign 7 audit.jsonl:7', 'foreign 8 audit.jsonl:8'])
+  })
+})
+
+test('a file that cannot be read is no fault of the log, and one clear line', async () => {
+  await place.filled(2)
+  fs.rmSync(place.path())
+  fs.mkdirSync(place.path())
+  await expect(verify()).rejects.toMatchObject({
+    code: 'disk_fault',
+    exitCode: 7,
+    message: /cannot be read in .*EISDIR/,
   })
 })
 

@@ -161,7 +161,7 @@ describe('a paced stream', () => {
       ended: () => undefined,
     })
     void far.write([new Uint8Array(50_000)]).catch(() => undefined)
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 50; round++) {
       await clock.pass(500)
       paused = false
       stream.resume()
