@@ -11,25 +11,28 @@ import { freeBytes } from '../files/free-space.ts'
 import { checkTarget, removeStaleStaging } from '../files/staging.ts'
 import { normalizeToken } from '../identity/token.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { ResumeKey } from '../ledger/resume-keys.ts'
 import { toHex } from '../protocol/bytes.ts'
 import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
+import { RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
-import { delay, systemClock } from '../transfer/clock.ts'
+import { delay, orAborted, systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
+import type { EndedEntry } from '../transfer/ended-entries.ts'
+import type { FileEvent } from '../transfer/events.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { type ReceiverOutcome, ReceiverSession } from '../transfer/receiver-session.ts'
 import type { OfferToDecide } from '../transfer/offer-decision.ts'
 import type { LastingReception, StartedTransfer } from '../transfer/lasting-reception.ts'
 import type { DirectReception } from '../transfer/reception.ts'
+import type { Session } from '../transfer/session.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { Waiting } from '../transfer/waiting.ts'
 import { listOffer } from './offer-listing.ts'
-import type { ReceiveOptions } from './options.ts'
+import type { IncomingOffer, ReceiveOptions } from './options.ts'
 import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
+import { ReceiverKeys } from './receiver-keys.ts'
 import { makeReceptions } from './receptions.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
@@ -64,6 +67,7 @@ export function receiveFiles(connect: string, options: ReceiveOptions = {}): Tra
 /** @internal The work of {@link receiveFiles}, for a handle that is made elsewhere. */
 export function runReceive(connect: string, options: ReceiveOptions): Run {
   return async (emit, signal, watch) => {
+    signal.throwIfAborted()
     const address = parseConnectAddress(connect)
     const ledger = await openUserLedger(options.ledgerPath)
     try {
@@ -93,6 +97,8 @@ class DirectReceive {
   #identity: Promise<string | null> = Promise.resolve(null)
   /** Dialling, or about to: since when, and when it is tried again. */
   #away: { reason: 'connecting' | 'retry'; sinceMs: number; untilMs: number | null } | null = null
+  /** Whose connections are not let go of yet. */
+  readonly #sessions = new Set<Session>()
   #wireBytes = 0
   #failed = 0
   /** When patience began: at the last progress, or at the end of a session, whichever was later. */
@@ -115,7 +121,8 @@ class DirectReceive {
       identity: () => this.#identity,
       decide: (question, stop) => this.#decide(question, stop),
       onTransfer: (started) => this.#begin(started),
-      onEntry: (entry, status, savedAs) => this.#entry(entry, status, savedAs),
+      onEntry: (entry) => this.#entry(entry),
+      onEntries: (entries) => emit(this.#fileEvents(entries)),
       onProgress: (bytes, files) => {
         this.#progressed = true
         this.#progress?.add(bytes, files)
@@ -137,7 +144,7 @@ class DirectReceive {
   }
 
   async run(): Promise<TransferResult> {
-    const { host } = this.#address
+    const { host, port } = this.#address
     if (this.#files !== null) {
       checkTarget(this.#outputDir)
       removeStaleStaging(this.#outputDir, Date.now())
@@ -145,12 +152,7 @@ class DirectReceive {
     await this.#ledger.resumeKeys.prune()
     const typed = this.#options.token ?? this.#address.token
     const token = typed === null ? null : normalizeToken(typed)
-    const busy = await this.#busyTransfers()
-    const findKeys = async (): Promise<readonly ResumeKey[]> =>
-      (await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)).filter(
-        ({ transfer }) => transfer === null || !busy.has(transfer),
-      )
-    let keys = await findKeys()
+    const keys = await ReceiverKeys.open(this.#ledger, { host, port, outputDir: this.#outputDir })
     const dialer = new Dialer({
       crypto: nodeCrypto,
       clock: systemClock,
@@ -158,29 +160,18 @@ class DirectReceive {
       role: 'receiver',
       token,
       dial: async (signal) => {
-        const { port } = this.#address
         const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
         // Beside the handshake, which takes longer.
         this.#identity = identifyPeer(stream.peer)
         return paced(stream, this.#options.bytesPerSecond, systemClock, this.#signal)
       },
-      resumeKeys: () => keys.map(({ resumeId, resumeKey }) => ({ id: resumeId, key: resumeKey })),
-      commit: async ({ id, key }, suite) => {
-        if (suite === 'resume') return
-        await this.#ledger.resumeKeys.save({
-          resumeId: id,
-          resumeKey: key,
-          role: 'receiver',
-          host,
-          outputDir: this.#outputDir,
-        })
-        keys = await findKeys()
-        this.#options.probe?.('resume-key-kept')
+      resumeKeys: () => keys.offered,
+      commit: async (pending, suite) => {
+        await keys.commit(pending, suite)
+        if (suite === 'cpace') this.#options.probe?.('resume-key-kept')
       },
       confirmed: async (resumeId, suite) => {
-        // From here on only this transfer's key is offered: another transfer of the same host is none of ours.
-        keys = keys.filter((key) => toHex(key.resumeId) === toHex(resumeId))
-        if (suite === 'cpace') await this.#ledger.resumeKeys.confirm(resumeId, 'receiver')
+        await keys.confirmed(resumeId, suite)
         this.#options.probe?.('handshake-confirmed')
       },
     })
@@ -191,33 +182,12 @@ class DirectReceive {
       failure = error
     } finally {
       this.#progress?.stop()
+      await Promise.all([this.#identity, ...[...this.#sessions].map(({ released }) => released)])
       // What is being published when it is stopped is published still, and that is worth a word.
       await this.#reception.close()
-      for (const { resumeKey } of keys) resumeKey.fill(0)
+      keys.close()
     }
     throw await this.#explain(toSealiftError(failure))
-  }
-
-  /**
-   * Transfers from that host that another process works on: to come back for one of those would push that process out.
-   * @throws SealiftError `transfer_busy` where it is this very sender that the other process receives from
-   */
-  async #busyTransfers(): Promise<ReadonlySet<number>> {
-    const { host, port } = this.#address
-    const busy = new Set<number>()
-    for (const { transfer } of await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)) {
-      const row = transfer === null ? null : await this.#ledger.transfers.get(transfer)
-      if (row === null) continue
-      try {
-        const lock = await this.#ledger.lock(row.id, 'receiver')
-        lock.release()
-      } catch (thrown) {
-        const error = toSealiftError(thrown)
-        if (error.code !== 'transfer_busy' || row.options['port'] === port) throw error
-        busy.add(row.key)
-      }
-    }
-    return busy
   }
 
   /** Sessions one after another, until the transfer is done or cannot go on. */
@@ -295,7 +265,14 @@ class DirectReceive {
   }
 
   async #session({ session, resumeId }: DialledSession): Promise<ReceiverOutcome> {
-    await this.#reception.joined(resumeId)
+    this.#sessions.add(session)
+    void session.released.then(() => this.#sessions.delete(session))
+    try {
+      await this.#reception.joined(resumeId)
+    } catch (error) {
+      session.fail(error)
+      throw error
+    }
     const identity = await this.#identity
     const conversation = new ReceiverSession({
       session,
@@ -318,8 +295,9 @@ class DirectReceive {
     this.#signal.removeEventListener('abort', stop)
     this.#conversation = null
     this.#wireBytes += session.wireBytes
-    this.#signal.throwIfAborted()
+    // Once the sender knows that all is done, a stop comes too late to change anything.
     if (outcome.kind === 'done') await this.#reception.told()
+    else this.#signal.throwIfAborted()
     return outcome
   }
 
@@ -327,22 +305,21 @@ class DirectReceive {
     const { offer, manifest, survey, plan, policy, outputDir } = question
     const { accept } = this.#options
     if (accept === undefined) return policy
-    const answer = await accept(
-      {
-        transferId: offer.transferId,
-        from: offer.name,
-        identity: await this.#identity,
-        peer: this.#address.host,
-        files: offer.files,
-        bytes: offer.bytes,
-        kind: 'files',
-        outputDir,
-        savedAs: plan.roots.map(({ savedAs }) => savedAs),
-        freeBytes: freeBytes(outputDir),
-        ...listOffer(manifest, survey, plan),
-      },
-      AbortSignal.any([signal, this.#signal]),
-    )
+    const stop = AbortSignal.any([signal, this.#signal])
+    const incoming: IncomingOffer = {
+      transferId: offer.transferId,
+      from: offer.name,
+      identity: await this.#identity,
+      peer: this.#address.host,
+      files: offer.files,
+      bytes: offer.bytes,
+      kind: 'files',
+      outputDir,
+      savedAs: plan.roots.map(({ savedAs }) => savedAs),
+      freeBytes: freeBytes(outputDir),
+      ...listOffer(manifest, survey, plan),
+    }
+    const answer = await orAborted(Promise.resolve(accept(incoming, stop)), stop)
     if (answer === false) throw new SealiftError('declined', 'declined; nothing was received')
     return answer === true ? policy : answer
   }
@@ -359,24 +336,33 @@ class DirectReceive {
     this.#progress.set(safeBytes + skippedBytes, endedFiles)
   }
 
-  #entry(entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null): void {
+  #entry(ended: EndedEntry): void {
+    if (ended.status === 'failed' && this.#started?.manifest.kind(ended.entry) === KIND_FILE) this.#failed++
+    if (this.#options.fileEvents !== false) this.#emit(this.#fileEvents([ended]))
+  }
+
+  *#fileEvents(entries: Iterable<EndedEntry>): Generator<FileEvent> {
     const started = this.#started
-    if (started === null || started.manifest.kind(entry) !== KIND_FILE) return
-    if (status === 'failed') this.#failed++
-    const sha256 = status === 'ok' ? this.#reception.sha256(entry) : null
-    this.#emit({
-      event: 'file',
-      transferId: started.id,
-      path: started.manifest.path(entry),
-      sizeBytes: started.manifest.sizeBytes(entry),
-      sha256: sha256 === null ? null : toHex(sha256),
-      status,
-      savedAs,
-    })
+    if (started === null) return
+    const { id, manifest } = started
+    for (const { entry, status, savedAs } of entries) {
+      if (manifest.kind(entry) !== KIND_FILE) continue
+      const sha256 = status === 'ok' ? this.#reception.sha256(entry) : null
+      yield {
+        event: 'file',
+        transferId: id,
+        path: manifest.path(entry),
+        sizeBytes: manifest.sizeBytes(entry),
+        sha256: sha256 === null ? null : toHex(sha256),
+        status,
+        savedAs,
+      }
+    }
   }
 
   #result(): TransferResult {
     const started = this.#started
+    const before = this.#files?.endedBefore ?? null
     const seconds = (this.#progress?.elapsedMs ?? 0) / 1000
     const moved = this.#progress?.movedBytes ?? 0
     this.#progress?.flush()
@@ -384,10 +370,10 @@ class DirectReceive {
     if (failure !== null) throw failure
     const result = {
       transferId: started?.id ?? this.#reception.transferId ?? '',
-      files: started?.files ?? 0,
-      bytes: started?.manifest.totalBytes ?? 0,
+      files: started?.files ?? before?.files ?? 0,
+      bytes: started?.manifest.totalBytes ?? before?.bytes ?? 0,
       bytesOnWire: this.#wireBytes,
-      resumedBytes: started?.safeBytes ?? 0,
+      resumedBytes: started?.safeBytes ?? before?.bytes ?? 0,
       seconds,
       bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
     }

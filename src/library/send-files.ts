@@ -6,7 +6,9 @@ import { randomUUID } from 'node:crypto'
 import { SourceReader } from '../files/source-reader.ts'
 import type { WalkResult } from '../files/walk.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { SealiftError } from '../protocol/errors.ts'
+import type { TransferLock } from '../ledger/transfer-lock.ts'
+import type { TransferRow } from '../ledger/transfer-row.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { manifestDigest } from '../transfer/manifest-digest.ts'
@@ -67,6 +69,8 @@ class DirectSend {
     const { walk, options, place } = await settleSending(this.#paths, this.#options, this.#signal, (isLooking) => {
       lookingSinceMs = isLooking ? systemClock.nowMs() : null
     })
+    // A small tree is walked in one turn, and the signal not looked at.
+    this.#signal.throwIfAborted()
     this.#options = options
     for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')
@@ -81,8 +85,7 @@ class DirectSend {
   async #send(walk: WalkResult, place: ListenPlace, ledger: Ledger): Promise<TransferResult> {
     const { manifest } = walk
     const checksum = manifestDigest(manifest)
-    const { id, key, replaces } = await this.#takeUp(manifest, walk, checksum, ledger)
-    const lock = await ledger.lock(id, 'sender')
+    const { id, key, replaces, lock } = await this.#takeUp(manifest, walk, checksum, ledger)
     const run = new SenderRun(this.#options, this.#emit, {
       id,
       key,
@@ -104,36 +107,72 @@ class DirectSend {
   }
 
   /** The unfinished transfer that this is, or a new one (PROTOCOL 3.1). */
-  async #takeUp(
-    manifest: Manifest,
-    walk: WalkResult,
-    checksum: string,
-    ledger: Ledger,
-  ): Promise<{ id: string; key: number; replaces: Replaced | null }> {
+  async #takeUp(manifest: Manifest, walk: WalkResult, checksum: string, ledger: Ledger): Promise<TakenUp> {
+    const { transfers } = ledger
     const roots = [...manifest.roots()].map((root) => walk.sources.sourcePath(root))
     const { exclude = [], excludeFrom = [], all = false, links = true, priority = 5 } = this.#options
     const options = { exclude, excludeFrom, all, links, priority }
-    const same = await ledger.transfers.findResumableSender({ roots, options, checksum })
-    if (same !== null) {
-      const before = same.replaces === null ? null : await ledger.transfers.find(same.replaces, 'sender')
-      return { id: same.id, key: same.key, replaces: before === null || before.completedAtMs !== null ? null : before }
+    for (const same of await transfers.listResumableSenders({ roots, options, checksum })) {
+      const lock = await lockUnfinished(same, ledger)
+      if (lock === null) continue
+      const before = same.replaces === null ? null : await transfers.find(same.replaces, 'sender')
+      return { id: same.id, key: same.key, replaces: before?.completedAtMs === null ? before : null, lock }
     }
-    const older = await ledger.transfers.findReplaceableSender(roots)
+    const replaces = await findReplaced(roots, ledger)
     const id = randomUUID()
-    const key = await ledger.transfers.create({
-      id,
-      role: 'sender',
-      transferType: 'upload',
-      filename: roots.length === 1 ? manifest.name(0) : `${String(roots.length)} items`,
-      fileSize: manifest.totalBytes,
-      checksum,
-      roots,
-      options,
-      entryCount: manifest.count,
-      priority,
-      transportUsed: 'tcp',
-      replaces: older?.id ?? null,
-    })
-    return { id, key, replaces: older }
+    // Before there is a row that another call could take up.
+    const lock = await ledger.lock(id, 'sender')
+    try {
+      const key = await transfers.create({
+        id,
+        role: 'sender',
+        transferType: 'upload',
+        filename: roots.length === 1 ? manifest.name(0) : `${String(roots.length)} items`,
+        fileSize: manifest.totalBytes,
+        checksum,
+        roots,
+        options,
+        entryCount: manifest.count,
+        priority,
+        transportUsed: 'tcp',
+        replaces: replaces?.id ?? null,
+      })
+      return { id, key, replaces, lock }
+    } catch (error) {
+      lock.release()
+      throw error
+    }
   }
+}
+
+/** A transfer that is this call's own until the lock is released. */
+interface TakenUp {
+  readonly id: string
+  readonly key: number
+  readonly replaces: Replaced | null
+  readonly lock: TransferLock
+}
+
+/** An unfinished transfer with these roots whose receiver may have some of the files already. */
+async function findReplaced(roots: readonly string[], ledger: Ledger): Promise<Replaced | null> {
+  for (const older of await ledger.transfers.listReplaceableSenders(roots)) {
+    const lock = await lockUnfinished(older, ledger)
+    lock?.release()
+    if (lock !== null) return older
+  }
+  return null
+}
+
+/** @returns `null` where another call works on it, which has a receiver of its own, or has just ended it */
+async function lockUnfinished({ id, key }: TransferRow, ledger: Ledger): Promise<TransferLock | null> {
+  let lock: TransferLock
+  try {
+    lock = await ledger.lock(id, 'sender')
+  } catch (error) {
+    if (toSealiftError(error).code === 'transfer_busy') return null
+    throw error
+  }
+  if ((await ledger.transfers.get(key))?.completedAtMs === null) return lock
+  lock.release()
+  return null
 }

@@ -23,6 +23,7 @@ import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import { Admission } from '../transfer/admission.ts'
 import { systemClock } from '../transfer/clock.ts'
+import type { FileEvent } from '../transfer/events.ts'
 import { Outgoing } from '../transfer/outgoing.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
@@ -70,8 +71,11 @@ export class SenderRun {
   #failed: number
   /** Why the last of the files that failed did. */
   #failure: SealiftError['code'] = 'partial'
+  /** Files that were skipped or failed in this turn of the event loop, not yet said. */
+  readonly #endedNow: number[] = []
   #resumedBytes: number | null = null
   #resumeId: Uint8Array | null = null
+  #endingReplaced: Promise<void> | null = null
 
   constructor(options: SendOptions, emit: Emit, context: RunContext) {
     this.#options = options
@@ -157,12 +161,14 @@ export class SenderRun {
     const warnings = new DoorWarnings(this.#emit, gate, place.tailnet?.gate ?? null)
     const admission = this.#admission(gate, sender, place, warnings)
     let listener: StreamListener | null = null
+    let lookingForAbsent: Promise<void> | null = null
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
     try {
       listener = await listenTcp({
         host: place.host,
         port: this.#options.port ?? DEFAULT_PORT,
+        signal,
         onStream: (stream) => admission.accept(paced(stream, this.#options.bytesPerSecond, systemClock, signal)),
       })
       const connect = `${formatAddress(place.address, listener.port)}:${token}`
@@ -180,15 +186,14 @@ export class SenderRun {
       const { allowUsers, allowTags } = this.#options
       this.#sender = sender
       await ledger.transfers.update(key, { plan: { host: place.address, port: listener.port, allowUsers, allowTags } })
-      void warnings.ofAbsent()
+      lookingForAbsent = warnings.ofAbsent()
       probe('listening')
       await sender.end
       return this.#finish(sender)
     } catch (error) {
       const failure = toSealiftError(error)
-      const isFinal = isRefusal(failure.code)
-      if (!isFinal) await sender.stop(failure)
-      if (isFinal || !this.#isResumable) {
+      await sender.stop(failure)
+      if (isRefusal(failure.code) || !this.#isResumable) {
         const isStop = failure.code === 'rejected' || failure.exitCode >= 130
         await ledger.transfers.finish(key, isStop ? 'cancelled' : 'failed', failure)
       }
@@ -196,9 +201,13 @@ export class SenderRun {
     } finally {
       signal.removeEventListener('abort', stop)
       this.#progress.stop()
-      admission.close()
-      this.#outgoing.close()
       await listener?.close()
+      await admission.close()
+      await sender.close()
+      await this.#outgoing.close()
+      await this.#endingReplaced
+      await lookingForAbsent
+      this.#forgetResumeKeys()
     }
   }
 
@@ -261,7 +270,7 @@ export class SenderRun {
     this.#progress.set(safe + this.#outgoing.voidBytes, this.#outgoing.endedFiles)
     if (this.#context.replaces === null) return
     // The transfer goes on without it; the older row is then found unfinished once more.
-    this.#endReplaced(this.#context.replaces).catch((error: unknown) => {
+    this.#endingReplaced = this.#endReplaced(this.#context.replaces).catch((error: unknown) => {
       const { code, message } = toSealiftError(error)
       this.#emit({ event: 'warning', code, message })
     })
@@ -282,7 +291,7 @@ export class SenderRun {
   }
 
   #entryEnded(entry: number, state: number, code: SealiftError['code'] | null): void {
-    const { manifest, id } = this.#context
+    const { manifest } = this.#context
     if (manifest.kind(entry) !== KIND_FILE) return
     const failed = state === ENTRY_FAILED
     this.#progress.add(0, 1)
@@ -297,27 +306,40 @@ export class SenderRun {
     }
     // The digest of a short text would give it away.
     if (this.#options.fileEvents === false || this.#context.content === 'text') return
-    const sha256 = this.#outgoing.sha256(entry)
-    this.#emit({
-      event: 'file',
-      transferId: id,
-      path: manifest.path(entry),
-      sizeBytes: manifest.sizeBytes(entry),
-      sha256: sha256 === null || failed ? null : toHex(sha256),
-      status: failed ? 'failed' : state === ENTRY_SKIPPED ? 'skipped' : 'ok',
-      savedAs: null,
-    })
+    // A receiver may skip a million files in one message: what is said of them is made when it is read.
+    if (this.#endedNow.length === 0) queueMicrotask(() => this.#emit(this.#fileEvents(this.#endedNow.splice(0))))
+    this.#endedNow.push(entry)
   }
 
-  #reportPublished(manifest: Manifest): void {
+  *#fileEvents(entries: Iterable<number>): Generator<FileEvent> {
+    const { manifest, id } = this.#context
+    for (const entry of entries) {
+      const state = this.#outgoing.state(entry)
+      const failed = state === ENTRY_FAILED
+      const sha256 = failed ? null : this.#outgoing.sha256(entry)
+      yield {
+        event: 'file',
+        transferId: id,
+        path: manifest.path(entry),
+        sizeBytes: manifest.sizeBytes(entry),
+        sha256: sha256 === null ? null : toHex(sha256),
+        status: failed ? 'failed' : state === ENTRY_SKIPPED ? 'skipped' : 'ok',
+        savedAs: null,
+      }
+    }
+  }
+
+  *#published(): Generator<number> {
+    const { manifest } = this.#context
     for (let entry = 0; entry < manifest.count; entry++) {
-      if (this.#outgoing.state(entry) === ENTRY_PUBLISHED) this.#entryEnded(entry, ENTRY_PUBLISHED, null)
+      const isFile = manifest.kind(entry) === KIND_FILE
+      if (isFile && this.#outgoing.state(entry) === ENTRY_PUBLISHED) yield entry
     }
   }
 
   #finish(sender: Sender): TransferResult {
     const { id, manifest } = this.#context
-    if (this.#options.fileEvents !== false) this.#reportPublished(manifest)
+    if (this.#options.fileEvents !== false) this.#emit(this.#fileEvents(this.#published()))
     this.#progress.set(this.#progress.bytesDone, this.#files)
     this.#progress.flush()
     const seconds = this.#progress.elapsedMs / 1000

@@ -141,7 +141,7 @@ export class Incoming {
     this.#stopped = true
     this.#cancelTimer?.()
     this.#cancelTimer = null
-    this.#digests.close()
+    await this.#digests.close()
     for (const entry of this.#writing.keys()) await new Promise<void>((resolve) => this.#whenWritten(entry, resolve))
     await this.#checkpointing?.catch(() => undefined)
     await this.#syncing?.catch(() => undefined)
@@ -171,6 +171,11 @@ export class Incoming {
    * @throws SealiftError `protocol_violation` beyond the content; what the disk says
    */
   chunk(offset: number, bytes: Uint8Array, release: () => void): void | Promise<void> {
+    // A chunk that was still being decompressed when the session ended: there is no staging to write it to any more.
+    if (this.#stopped) {
+      release()
+      return undefined
+    }
     const end = offset + bytes.length
     if (end > this.#manifest.endOffset) throw new SealiftError('protocol_violation', 'a chunk lies beyond the content')
     // Without an end, a hole could be of any size.

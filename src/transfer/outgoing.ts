@@ -67,6 +67,7 @@ export class Outgoing {
   readonly #states: Uint8Array
   /** Files that this side gave up, and why. */
   readonly #givenUp = new Map<number, ErrorCode>()
+  readonly #moves = new Set<Promise<void>>()
   #announcer: Announcer | null = null
   #hashing = false
   /** Where the last byte ends that was ever given to a lane. */
@@ -270,7 +271,13 @@ export class Outgoing {
    * once as the lane has room for.
    * @throws the signal's reason; what is not the fault of one file
    */
-  async move(lane: Lane, signal: AbortSignal): Promise<void> {
+  move(lane: Lane, signal: AbortSignal): Promise<void> {
+    const move = this.#move(lane, signal).finally(() => this.#moves.delete(move))
+    this.#moves.add(move)
+    return move
+  }
+
+  async #move(lane: Lane, signal: AbortSignal): Promise<void> {
     const failure = new AbortController()
     const over = AbortSignal.any([signal, failure.signal])
     const rooms = new BufferRing(MAX_CHUNK_BYTES, MAX_ROOMS)
@@ -298,6 +305,7 @@ export class Outgoing {
     } finally {
       // Only here is it certain that nothing more is leased for this lane: a new session may have begun meanwhile.
       this.scheduler.release(lane)
+      await Promise.allSettled([next?.outcome])
     }
   }
 
@@ -347,10 +355,10 @@ export class Outgoing {
     return this.manifest.kind(entry) === KIND_FILE ? this.#digests.digest(entry) : null
   }
 
-  /** Ends reading; nothing is announced any more. */
-  close(): void {
+  /** Ends reading, once every lane was told to stop; nothing is announced any more. Resolves when all files are closed. */
+  async close(): Promise<void> {
     this.#announcer = null
-    this.#digests.close()
+    await Promise.allSettled([this.#digests.close(), ...this.#moves])
     this.#reader.close()
   }
 

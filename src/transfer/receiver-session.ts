@@ -141,9 +141,10 @@ export class ReceiverSession {
 
   /** Ends the session for a reason of this side; the sender is told. */
   async stop(error: SealiftError): Promise<void> {
-    this.#outcome ??= { kind: 'ended', error }
+    // All is saved and said: only the sender's farewell is missing, and it is on its way.
+    if (!this.#saidDone) this.#outcome ??= { kind: 'ended', error }
     this.#stopped.resolve(undefined)
-    await this.#session.close(error.wireCode)
+    await this.#session.close(this.#saidDone ? 0 : error.wireCode)
   }
 
   #take(message: Message, release: () => void): void | Promise<void> {

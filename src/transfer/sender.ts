@@ -36,6 +36,8 @@ export interface SenderOptions {
 export class Sender {
   readonly #options: SenderOptions
   readonly #end = Promise.withResolvers<Done>()
+  /** Whose connections are not let go of yet. */
+  readonly #sessions = new Set<Session>()
   #current: { session: Session; conversation: SenderSession } | null = null
   #done: Done | null = null
   #wireBytes = 0
@@ -71,8 +73,12 @@ export class Sender {
 
   /** Takes a confirmed session; an older one makes room for it. Never rejects. */
   async join(session: Session): Promise<void> {
+    this.#sessions.add(session)
+    void session.released.then(() => this.#sessions.delete(session))
     const stopped = this.#stopped
     if (stopped !== null) {
+      // Read, so that the receiver's farewell is heard.
+      session.listen(() => undefined)
       await session.close(stopped.wireCode)
       return
     }
@@ -144,6 +150,18 @@ export class Sender {
     this.#cancelWait()
     await this.#current?.conversation.stop(error)
     this.#end.reject(error)
+  }
+
+  /** After the end: takes nothing more, and resolves when every connection is let go of. */
+  async close(): Promise<void> {
+    const { wireCode } = (this.#stopped ??= new SealiftError('peer_stopped', 'the sender has ended'))
+    this.#cancelWait()
+    await Promise.all(
+      [...this.#sessions].map(async (session) => {
+        await session.close(wireCode)
+        await session.released
+      }),
+    )
   }
 }
 

@@ -119,15 +119,23 @@ describe('transfers', () => {
     const sender = { role: 'sender', transferType: 'upload', ...wanted } as const
     const first = await ledger.transfers.create(receiverOf(ID_A, sender))
     await ledger.transfers.create(receiverOf(ID_B, wanted))
-    const find = ledger.transfers.findResumableSender.bind(ledger.transfers)
-    expect((await find({ ...wanted, options: { exclude: ['x'], all: true } }))?.key).toBe(first)
-    expect(await find({ ...wanted, roots: ['/b', '/a'] })).toBeNull()
-    expect(await find({ ...wanted, options: { all: false, exclude: ['x'] } })).toBeNull()
-    expect(await find({ ...wanted, checksum: 'd' })).toBeNull()
-    expect((await ledger.transfers.findReplaceableSender(wanted.roots))?.key).toBe(first)
+    const find = async (what: typeof wanted): Promise<number[]> =>
+      (await ledger.transfers.listResumableSenders(what)).map(({ key }) => key)
+    const replaceable = async (): Promise<number[]> =>
+      (await ledger.transfers.listReplaceableSenders(wanted.roots)).map(({ key }) => key)
+    expect(await find({ ...wanted, options: { exclude: ['x'], all: true } })).toEqual([first])
+    expect(await find({ ...wanted, roots: ['/b', '/a'] })).toEqual([])
+    expect(await find({ ...wanted, options: { all: false, exclude: ['x'] } })).toEqual([])
+    expect(await find({ ...wanted, checksum: 'd' })).toEqual([])
+    expect(await replaceable()).toEqual([first])
+    const second = await ledger.transfers.create(
+      receiverOf('0c0c0c0c-0000-4000-8000-00000000000c', { ...sender, checksum: 'd' }),
+    )
+    expect(await find(wanted)).toEqual([first])
+    expect(await replaceable()).toEqual([second, first])
     await ledger.transfers.finish(first, 'completed')
-    expect(await find(wanted)).toBeNull()
-    expect(await ledger.transfers.findReplaceableSender(wanted.roots)).toBeNull()
+    expect(await find(wanted)).toEqual([])
+    expect(await replaceable()).toEqual([second])
   })
 
   test('the end leaves the row and takes what was only needed to go on, of this transfer alone', async () => {

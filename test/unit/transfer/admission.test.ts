@@ -177,7 +177,7 @@ describe('strangers', () => {
     const door = open()
     const heard = watch(await door.dial())
     await settle()
-    door.admission.close()
+    await door.admission.close()
     const late = watch(await door.dial())
     await until(() => heard.ended && late.ended)
     expect(door.refused.map(({ code }) => code)).toEqual(['connection_lost'])
