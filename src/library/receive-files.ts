@@ -147,7 +147,8 @@ class DirectReceive {
     const { host, port } = this.#address
     if (this.#files !== null) {
       checkTarget(this.#outputDir)
-      removeStaleStaging(this.#outputDir, Date.now())
+      const unfinished = await this.#ledger.transfers.listUnfinished('receiver')
+      removeStaleStaging(this.#outputDir, Date.now(), new Set(unfinished.map(({ id }) => id)))
     }
     await this.#ledger.resumeKeys.prune()
     const typed = this.#options.token ?? this.#address.token
@@ -338,7 +339,8 @@ class DirectReceive {
 
   #entry(ended: EndedEntry): void {
     if (ended.status === 'failed' && this.#started?.manifest.kind(ended.entry) === KIND_FILE) this.#failed++
-    if (this.#options.fileEvents !== false) this.#emit(this.#fileEvents([ended]))
+    if (this.#options.fileEvents === false) return
+    for (const event of this.#fileEvents([ended])) this.#emit(event)
   }
 
   *#fileEvents(entries: Iterable<EndedEntry>): Generator<FileEvent> {

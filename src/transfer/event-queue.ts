@@ -9,7 +9,7 @@ import type { TransferEvent } from './events.ts'
 /** Events of many files at once: made when they are read. */
 export type EventRun = Iterable<TransferEvent>
 
-/** While nobody reads, the newest so many are kept, and where the sender listens. */
+/** While nobody reads, the newest so many are kept, a run as one, and where the sender listens. */
 export const MAX_UNREAD_EVENTS = 1000
 
 /**
@@ -99,7 +99,7 @@ export class EventQueue implements AsyncIterable<TransferEvent> {
     const surplus = this.#waiting.length - MAX_UNREAD_EVENTS
     if (surplus <= 0) return
     this.#waiting = this.#waiting.filter(
-      (event, at) => at >= surplus || !('event' in event) || event.event === 'listening',
+      (event, at) => at >= surplus || ('event' in event && event.event === 'listening'),
     )
   }
 

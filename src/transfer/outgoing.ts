@@ -68,6 +68,8 @@ export class Outgoing {
   /** Files that this side gave up, and why. */
   readonly #givenUp = new Map<number, ErrorCode>()
   readonly #moves = new Set<Promise<void>>()
+  /** Chunks that a lane packs and sends. */
+  readonly #deliveries = new Set<Promise<void>>()
   #announcer: Announcer | null = null
   #hashing = false
   /** Where the last byte ends that was ever given to a lane. */
@@ -298,9 +300,13 @@ export class Outgoing {
         over.throwIfAborted()
         // The next read is under way in the pool while this chunk is sealed here.
         if (rooms.hasSpare) next = this.#read(lane, bytes, rooms)
-        this.#deliver(lane, current, outcome, over)
+        const delivery = this.#deliver(lane, current, outcome, over)
           .catch((error: unknown) => failure.abort(error))
-          .finally(() => rooms.give(current.buffer))
+          .finally(() => {
+            rooms.give(current.buffer)
+            this.#deliveries.delete(delivery)
+          })
+        this.#deliveries.add(delivery)
       }
     } finally {
       // Only here is it certain that nothing more is leased for this lane: a new session may have begun meanwhile.
@@ -355,10 +361,13 @@ export class Outgoing {
     return this.manifest.kind(entry) === KIND_FILE ? this.#digests.digest(entry) : null
   }
 
-  /** Ends reading, once every lane was told to stop; nothing is announced any more. Resolves when all files are closed. */
+  /**
+   * Ends reading, once every lane was told to stop; nothing is announced any more. Resolves when all files are closed and
+   * no lane works on a chunk.
+   */
   async close(): Promise<void> {
     this.#announcer = null
-    await Promise.allSettled([this.#digests.close(), ...this.#moves])
+    await Promise.allSettled([this.#digests.close(), ...this.#moves, ...this.#deliveries])
     this.#reader.close()
   }
 

@@ -121,7 +121,7 @@ export class ReceiverSession {
     this.#over.abort(end.error ?? new SealiftError('peer_stopped', 'the sender ended the session'))
     // What came whole before it broke is kept (PROTOCOL 2.5).
     await Promise.race([this.#unpacking.idle, this.#stopped.promise])
-    this.#unpacking.stop()
+    await this.#unpacking.stop()
     if (this.#outcome !== null) return this.#outcome
     if (end.error !== null) return { kind: 'broken', error: end.error }
     if (this.#saidDone && end.code === 0) return { kind: 'done' }

@@ -149,7 +149,9 @@ export class Sender {
     this.#stopped ??= error
     this.#cancelWait()
     await this.#current?.conversation.stop(error)
-    this.#end.reject(error)
+    // A stop that came when all was done changes nothing.
+    if (this.#done === null) this.#end.reject(error)
+    else this.#end.resolve(this.#done)
   }
 
   /** After the end: takes nothing more, and resolves when every connection is let go of. */

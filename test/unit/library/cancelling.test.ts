@@ -217,9 +217,9 @@ describe('a sender that is stopped', () => {
     await sender.end
     const tookMs = performance.now() - startedMs
     expect([tookMs > 1900, tookMs < 3900]).toEqual([true, true])
+    await proxy.close()
     receiver.transfer.cancel()
     await receiver.end
-    await proxy.close()
     expect(await leftovers()).toEqual([])
   })
 })

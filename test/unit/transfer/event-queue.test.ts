@@ -128,6 +128,15 @@ describe('the queue of events', () => {
     expect((await reader.next()).value).toEqual(warning('after'))
   })
 
+  test('drops the oldest runs too while nobody reads', async () => {
+    const queue = new EventQueue()
+    for (let at = 0; at < 100_000; at++) queue.push([warning(`${at}`)])
+    queue.end()
+    const events = await rest(queue)
+    expect(events.at(-1)).toEqual(warning('99999'))
+    expect(events.length).toBeLessThanOrEqual(2 * MAX_UNREAD_EVENTS)
+  })
+
   test('lets a loop be left and begun again: nothing that waited is lost', async () => {
     const queue = new EventQueue()
     for (const name of ['a', 'b', 'c']) queue.push(warning(name))
