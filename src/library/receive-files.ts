@@ -16,7 +16,7 @@ import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
-import { delay, orAborted, systemClock } from '../transfer/clock.ts'
+import { delay, systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
 import type { EndedEntry } from '../transfer/ended-entries.ts'
 import type { FileEvent } from '../transfer/events.ts'
@@ -30,7 +30,7 @@ import type { Session } from '../transfer/session.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { Waiting } from '../transfer/waiting.ts'
 import { listOffer } from './offer-listing.ts'
-import type { IncomingOffer, ReceiveOptions } from './options.ts'
+import type { ReceiveOptions } from './options.ts'
 import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
 import { ReceiverKeys } from './receiver-keys.ts'
 import { makeReceptions } from './receptions.ts'
@@ -306,21 +306,22 @@ class DirectReceive {
     const { offer, manifest, survey, plan, policy, outputDir } = question
     const { accept } = this.#options
     if (accept === undefined) return policy
-    const stop = AbortSignal.any([signal, this.#signal])
-    const incoming: IncomingOffer = {
-      transferId: offer.transferId,
-      from: offer.name,
-      identity: await this.#identity,
-      peer: this.#address.host,
-      files: offer.files,
-      bytes: offer.bytes,
-      kind: 'files',
-      outputDir,
-      savedAs: plan.roots.map(({ savedAs }) => savedAs),
-      freeBytes: freeBytes(outputDir),
-      ...listOffer(manifest, survey, plan),
-    }
-    const answer = await orAborted(Promise.resolve(accept(incoming, stop)), stop)
+    const answer = await accept(
+      {
+        transferId: offer.transferId,
+        from: offer.name,
+        identity: await this.#identity,
+        peer: this.#address.host,
+        files: offer.files,
+        bytes: offer.bytes,
+        kind: 'files',
+        outputDir,
+        savedAs: plan.roots.map(({ savedAs }) => savedAs),
+        freeBytes: freeBytes(outputDir),
+        ...listOffer(manifest, survey, plan),
+      },
+      AbortSignal.any([signal, this.#signal]),
+    )
     if (answer === false) throw new SealiftError('declined', 'declined; nothing was received')
     return answer === true ? policy : answer
   }

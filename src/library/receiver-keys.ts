@@ -12,6 +12,9 @@ import type { ResumeCredential } from '../protocol/handshake.ts'
 import type { Suite } from '../protocol/handshake-messages.ts'
 import { MAX_RESUME_IDS } from '../protocol/limits.ts'
 
+/** So many other calls may work with keys of that host before one of this call's own is not found. */
+const MAX_KEYS_LOOKED_AT = 64
+
 export interface SenderPlace {
   readonly host: string
   readonly port: number
@@ -31,18 +34,25 @@ export class ReceiverKeys {
   }
 
   /**
-   * Keys of unfinished transfers from that host into that folder. Those that another call works with are left out: to come
+   * Keys of unfinished transfers from that host into that folder, those from that port first. Those that another call works with are left out: to come
    * back by one of them would push that call out.
    * @throws SealiftError `transfer_busy` where it is this very sender that another call receives from
    */
   static async open(ledger: Ledger, place: SenderPlace): Promise<ReceiverKeys> {
     const keys = new ReceiverKeys(ledger, place)
-    const found = await ledger.resumeKeys.newestForHost(place.host, place.outputDir, MAX_RESUME_IDS)
+    const { host, port, outputDir } = place
+    const found = await ledger.resumeKeys.newestForHost(host, port, outputDir, MAX_KEYS_LOOKED_AT)
+    const free: ResumeCredential[] = []
     try {
-      const free = await Promise.all(found.map((key) => keys.#isFree(key)))
-      keys.#keys = found
-        .filter((_, at) => free[at])
-        .map(({ resumeId: id, resumeKey: key }) => ({ id, key: key.slice() }))
+      for (const candidate of found) {
+        if (free.length === MAX_RESUME_IDS) break
+        const { resumeId: id, resumeKey: key } = candidate
+        if (await keys.#isFree(candidate)) free.push({ id, key: key.slice() })
+      }
+      keys.#keys = free
+    } catch (error) {
+      for (const { key } of free) key.fill(0)
+      throw error
     } finally {
       for (const { resumeKey } of found) resumeKey.fill(0)
     }

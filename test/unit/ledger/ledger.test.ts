@@ -241,7 +241,7 @@ describe('resume keys', () => {
     const key = await ledger.transfers.create(receiverOf(ID_A))
     await ledger.resumeKeys.save(receiverKey(1, { transfer: key }))
     await ledger.transfers.finish(key, 'completed')
-    expect(await ledger.resumeKeys.newestForHost('h', '/o', 8)).toHaveLength(1)
+    expect(await ledger.resumeKeys.newestForHost('h', 1, '/o', 8)).toHaveLength(1)
     await ledger.transfers.markTold(key)
     expect(await ledger.resumeKeys.findById(id(1), 'receiver')).toBeNull()
     expect(await ledger.transfers.get(key)).toMatchObject({ told: true })
@@ -264,7 +264,7 @@ describe('resume keys', () => {
     await ledger.resumeKeys.attach(id(2), 'receiver', touched)
     nowMs += 1000
     await ledger.transfers.update(touched, { epoch: 1 })
-    const offered = await ledger.resumeKeys.newestForHost('h', '/o', 8)
+    const offered = await ledger.resumeKeys.newestForHost('h', 1, '/o', 8)
     expect(offered.map((key) => key.resumeId[0])).toEqual([2, 10, 8, 7, 6, 5, 4, 3])
   })
 

@@ -34,6 +34,29 @@ test('its own key is offered first, however many others the ledger has for that 
   expect(own?.key).toEqual(new Uint8Array(32))
 })
 
+test('the key of a transfer from this port is found, however many newer ones others left or work with', async () => {
+  const ledger = await open()
+  const add = async (number: number, port: number): Promise<void> => {
+    const id = `0a0a0a0a-0000-4000-8000-0000000000${String(number).padStart(2, '0')}`
+    const fields = { id, role: 'receiver', transferType: 'download', filename: 'x', options: { port } } as const
+    const transfer = await ledger.transfers.create(fields)
+    const { id: resumeId, key: resumeKey } = credential(number)
+    await ledger.resumeKeys.save({ ...PLACE, resumeId, resumeKey, role: 'receiver', transfer, confirmed: true })
+  }
+  await add(1, PLACE.port)
+  await add(2, 2)
+  const busy = await ReceiverKeys.open(ledger, { ...PLACE, port: 3 })
+  for (let number = 10; number < 10 + MAX_RESUME_IDS; number++) {
+    await add(number, 3)
+    await busy.commit(credential(number), 'resume')
+  }
+  const keys = await ReceiverKeys.open(ledger, PLACE)
+  expect(idsOf(keys)).toEqual(['01', '02'])
+  busy.close()
+  const all = await ReceiverKeys.open(ledger, PLACE)
+  expect(idsOf(all)).toEqual(['01', '11', '10', '0f', '0e', '0d', '0c', '0b'])
+})
+
 test('a key that a call works with is offered by no other, until that call is over', async () => {
   const ledger = await open()
   const first = await ReceiverKeys.open(ledger, PLACE)
