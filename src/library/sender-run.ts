@@ -105,6 +105,11 @@ export class SenderRun {
     return manifest.isOpenEnded ? null : manifest.totalBytes
   }
 
+  /** The digest of a short text would give it away. */
+  get #saysFiles(): boolean {
+    return this.#options.fileEvents !== false && this.#context.content !== 'text'
+  }
+
   get #isResumable(): boolean {
     return this.#context.content === 'files'
   }
@@ -304,8 +309,7 @@ export class SenderRun {
         this.#emit({ event: 'warning', code: code ?? 'partial', message })
       }
     }
-    // The digest of a short text would give it away.
-    if (this.#options.fileEvents === false || this.#context.content === 'text') return
+    if (!this.#saysFiles) return
     // A receiver may skip a million files in one message: what is said of them is made when it is read.
     if (this.#endedNow.length === 0) queueMicrotask(() => this.#emit(this.#fileEvents(this.#endedNow.splice(0))))
     this.#endedNow.push(entry)
@@ -339,7 +343,7 @@ export class SenderRun {
 
   #finish(sender: Sender): TransferResult {
     const { id, manifest } = this.#context
-    if (this.#options.fileEvents !== false) this.#emit(this.#fileEvents(this.#published()))
+    if (this.#saysFiles) this.#emit(this.#fileEvents(this.#published()))
     this.#progress.set(this.#progress.bytesDone, this.#files)
     this.#progress.flush()
     const seconds = this.#progress.elapsedMs / 1000

@@ -245,10 +245,13 @@ describe('what nobody reads', () => {
       expect.objectContaining({ files: 5, role: 'receiver' }),
       expect.objectContaining({ files: 5, role: 'sender' }),
     ])
-    // The rest can be read afterwards.
-    const side = follow(sender)
-    expect(await side.end).toEqual(done)
-    expect(side.events.filter(({ event }) => event === 'file').length).toBe(5)
-    expect(side.events.at(-1)).toMatchObject({ event: 'done' })
+    // The rest can be read afterwards, with all that is said of files.
+    for (const side of [follow(sender), follow(receiver)]) {
+      expect(await side.end).toEqual(done)
+      const files = side.events.filter(({ event }) => event === 'file')
+      const whole = { status: 'ok', sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string }
+      expect(files).toEqual(new Array(5).fill(expect.objectContaining(whole)))
+      expect(side.events.at(-1)).toMatchObject({ event: 'done' })
+    }
   })
 })
