@@ -221,7 +221,7 @@ export class Session implements InboxReader {
       for (const part of record) releaseBuffer(part)
     } catch (error) {
       // A peer that closed on purpose said why first: let that be read before the broken pipe speaks.
-      if (this.#streamEnd === null && !this.#over) this.#finishAfterReading(toSealiftError(error))
+      if (this.#streamEnd === null && !this.isOver) this.#finishAfterReading(toSealiftError(error))
       throw error
     } finally {
       this.#queuedBytes -= length
