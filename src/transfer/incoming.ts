@@ -171,11 +171,6 @@ export class Incoming {
    * @throws SealiftError `protocol_violation` beyond the content; what the disk says
    */
   chunk(offset: number, bytes: Uint8Array, release: () => void): void | Promise<void> {
-    // A chunk that was still being decompressed when the session ended: there is no staging to write it to any more.
-    if (this.#stopped) {
-      release()
-      return undefined
-    }
     const end = offset + bytes.length
     if (end > this.#manifest.endOffset) throw new SealiftError('protocol_violation', 'a chunk lies beyond the content')
     // Without an end, a hole could be of any size.

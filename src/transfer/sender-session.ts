@@ -137,9 +137,9 @@ export class SenderSession {
 
   /** Ends the session with a reason that the peer is told. */
   async stop(error: SealiftError): Promise<void> {
-    // The receiver has all, and is to hear that this side knows.
+    // The receiver has all, and hears by a good farewell that this side knows; after that this says nothing.
     await this.#ending?.catch(() => undefined)
-    await this.#session.close(this.#outcome?.kind === 'done' ? 0 : error.wireCode)
+    await this.#session.close(error.wireCode)
   }
 
   #take(message: Message): void | Promise<void> {

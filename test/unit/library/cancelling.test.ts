@@ -19,6 +19,7 @@ import {
 import type { Stage } from '../../../src/transfer/stage.ts'
 import { watchLeftovers } from '../../rigs/leftovers.ts'
 import { changeLedger, makePlace, type Place } from '../../rigs/place.ts'
+import { listTree } from '../../rigs/small-tree.ts'
 import { follow, missing, receive, send, type Side } from '../../rigs/two-sides.ts'
 
 const slow = process.env['SEALIFT_SLOW'] === '1'
@@ -250,6 +251,22 @@ describe('a receiver that is stopped', () => {
       expect(await leftovers()).toEqual([])
     },
   )
+
+  test('with chunks that are still being unpacked writes none of them afterwards', async () => {
+    const place = makePlace(44)
+    fs.writeFileSync(join(place.source, 'packs well'), Buffer.alloc(12_000_000, 'sealift'))
+    const leftovers = watchLeftovers()
+    const sender = await startSender(place, { compress: 'zstd' })
+    expect(wasStopped(await receive(place, sender.connect, stopAt('chunk')).end)).toBe(true)
+    const [staging = ''] = fs.readdirSync(place.out)
+    const kept = listTree(join(place.out, staging))
+    for (let turns = 0; turns < 50; turns++) await new Promise((next) => setImmediate(next))
+    expect(listTree(join(place.out, staging))).toEqual(kept)
+    expect(await receive(place, sender.connect).end).toMatchObject({ files: 6 })
+    expect(await sender.end).toMatchObject({ files: 6 })
+    isSaved(place)
+    expect(await leftovers()).toEqual([])
+  })
 
   test('while its user is asked leaves no trace in the folder, and an answer that comes too late changes nothing', async () => {
     const place = makePlace(37)
