@@ -254,7 +254,9 @@ describe('a receiver that is stopped', () => {
 
   test('with chunks that are still being unpacked writes none of them afterwards', async () => {
     const place = makePlace(44)
-    fs.writeFileSync(join(place.source, 'packs well'), Buffer.alloc(12_000_000, 'sealift'))
+    const packsWell = join(place.source, 'packs well')
+    fs.writeFileSync(packsWell, Buffer.alloc(12_000_000, 'sealift'))
+    fs.utimesSync(packsWell, 1000, 1000)
     const leftovers = watchLeftovers()
     const sender = await startSender(place, { compress: 'zstd' })
     expect(wasStopped(await receive(place, sender.connect, stopAt('chunk')).end)).toBe(true)

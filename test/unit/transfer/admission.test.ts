@@ -185,6 +185,14 @@ describe('strangers', () => {
   })
 })
 
+test('a refused peer that may still read why is let go of when the door closes', async () => {
+  const door = open()
+  expect(await door.come('another-token')).toBe('auth_failed')
+  expect(clock.timers).toBe(1)
+  await door.admission.close()
+  expect(clock.timers).toBe(0)
+})
+
 describe('wrong guesses', () => {
   test('from one source burn the token at the third', async () => {
     const door = open()
