@@ -5,7 +5,8 @@ import { Sender, type SenderOptions } from '../../../src/transfer/sender.ts'
 import { sessionPair } from './session-pair.ts'
 import { settle, VirtualClock } from './virtual-time.ts'
 
-const newSender = (clock: VirtualClock): Sender => new Sender({ clock, waitMs: 1000 } as SenderOptions)
+const newSender = (clock: VirtualClock): Sender =>
+  new Sender({ clock, waitMs: 1000 } as Partial<SenderOptions> as SenderOptions)
 
 test('a session that is confirmed after a stop is told why, and gone with the farewell of the receiver: no clock moves', async () => {
   const clock = new VirtualClock()

@@ -480,25 +480,3 @@ describe('the end', () => {
     await session.end
   })
 })
-
-test('a farewell that cannot be sent any more leaves no timer behind', async () => {
-  const own = new VirtualClock()
-  const [near, far] = memoryPipe()
-  const gone = Promise.withResolvers<never>()
-  const broken: ByteStream = {
-    peer: near.peer,
-    start: (sink) => near.start(sink),
-    resume: () => near.resume(),
-    write: () => gone.promise,
-    end: () => near.end(),
-    destroy: () => near.destroy(),
-  }
-  const { sender } = sessionPair(own, {}, [broken, far])
-  const others = own.timers - 1
-  sender.fail(new SealiftError('internal', 'a fault of this side'))
-  await own.pass(2000)
-  await sender.released
-  gone.reject(new SealiftError('connection_lost', 'too late'))
-  await settle()
-  expect(own.timers).toBe(others)
-})
