@@ -3,6 +3,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './scripts/longest-first.ts'
 
 /** The slow set (`npm run test:slow`): browsers, large inputs, long fault matrices. */
 const slow = process.env['SEALIFT_SLOW'] === '1'
@@ -23,6 +24,7 @@ export default defineConfig({
       NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code'),
     },
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     testTimeout: isPatient ? 300_000 : 20_000,
     hookTimeout: isPatient ? 300_000 : 20_000,
     allowOnly: false,
