@@ -53,6 +53,18 @@ const MAX_IDLE_SESSIONS = 3
  * Starts at once. After an interruption, calling it again with the same address and folder goes on with what is missing.
  *
  * @param connect `ADDRESS[:PORT][:TOKEN]`, as the sender's `listening` event has it
+ * @throws SealiftError nothing; {@link Transfer.done} rejects
+ *   before there is a session with `usage`, `settings_invalid`, `target_not_folder`, `target_read_only`, `transfer_busy`,
+ *   `connect_failed`, `host_unknown`, `not_sealift`, `version_mismatch`, `auth_failed`, `token_burned`, `peer_refused`, `rejected`,
+ *   `policy_refused`, `session_taken`, `limit_exceeded`;
+ *   at the offer with `declined`, `unanswered`, `conflict`, `disk_full`, `limit_exceeded`, `manifest_invalid`, `usage` (several files
+ *   for one `output`);
+ *   once it has come back in vain with `connection_lost`, `peer_silent`, `peer_stopped`, `replaced`, `record_invalid`;
+ *   with a fault of either side: `protocol_violation`, `codec_failed`, `disk_full`, `target_read_only`, `target_gone`,
+ *   `disk_fault`, `ledger_unavailable`, `ledger_corrupt`, `ledger_newer`;
+ *   with `partial`, or, where there is one file only and it came from a pipe or went to an `output`, with why it failed:
+ *   `source_unreadable`, `source_changed`, `source_vanished`, `digest_mismatch`, `name_unusable`, `entry_in_the_way`, `target_gone`
+ *   (what `output` threw is said); with `interrupted`, or the `SealiftError` that it was stopped with
  * @example
  * ```ts
  * const transfer = receiveFiles('127.0.0.1:15820:coral-magnet', { outputDir: 'in' })

@@ -26,6 +26,13 @@ import { openUserLedger } from './user-ledger.ts'
  * Starts at once. After an interruption, calling it again with the same paths and options goes on with what is missing.
  *
  * @param paths files and folders; a link that is named is followed
+ * @throws SealiftError nothing; {@link Transfer.done} rejects
+ *   before it listens with `nothing_to_send`, `path_missing`, `path_unreadable`, `path_repeated`, `limit_exceeded`, `usage`,
+ *   `settings_invalid`, `no_tailscale`, `address_unavailable`, `host_unknown`, `port_in_use`, `transfer_busy`;
+ *   with what a receiver says no by: `rejected`, `unanswered`, `conflict`, `policy_refused`, `limit_exceeded`,
+ *   `manifest_invalid`, `version_mismatch`;
+ *   with `nobody_came`, also where a receiver was there and did not come back; with `token_burned`, `ledger_unavailable`,
+ *   `ledger_corrupt`, `ledger_newer`, `partial`; with `interrupted`, or the `SealiftError` that it was stopped with
  * @example
  * ```ts
  * const transfer = sendFiles(['photos'], { pod: true })

@@ -245,11 +245,7 @@ export class Desk {
       if (/^(SEALIFT|ST_|LOG_|NODE_OPTIONS|VITEST|DB_PATH|TERM|TMUX|NO_COLOR|FORCE_COLOR)/.test(name)) delete env[name]
     const home = this.path('home', user)
     fs.mkdirSync(home, { recursive: true, mode: 0o700 })
-    Object.assign(env, {
-      HOME: home,
-      XDG_DATA_HOME: join(home, 'data'),
-      NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code'),
-    })
+    Object.assign(env, { HOME: home, XDG_DATA_HOME: join(home, 'data') })
     for (const [name, value] of Object.entries(added)) {
       if (value === undefined) delete env[name]
       else env[name] = value
