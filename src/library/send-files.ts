@@ -28,7 +28,7 @@ import { openUserLedger } from './user-ledger.ts'
  * @param paths files and folders; a link that is named is followed
  * @throws SealiftError nothing; {@link Transfer.done} rejects
  *   before it listens with `nothing_to_send`, `path_missing`, `path_unreadable`, `path_repeated`, `limit_exceeded`, `usage`,
- *   `settings_invalid`, `no_tailscale`, `address_unavailable`, `host_unknown`, `port_in_use`, `transfer_busy`;
+ *   `settings_invalid`, `no_tailscale`, `address_unavailable`, `host_unknown`, `port_in_use`;
  *   with what a receiver says no by: `rejected`, `unanswered`, `conflict`, `policy_refused`, `limit_exceeded`,
  *   `manifest_invalid`, `version_mismatch`;
  *   with `nobody_came`, also where a receiver was there and did not come back; with `token_burned`, `ledger_unavailable`,
