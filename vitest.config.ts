@@ -1,6 +1,9 @@
 /** How tests run: in processes of their own (`forks`), since tests start children, change folders and open ledgers. */
 
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './scripts/longest-first.ts'
 
 /** The slow set (`npm run test:slow`): browsers, large inputs, long fault matrices. */
 const slow = process.env['SEALIFT_SLOW'] === '1'
@@ -14,9 +17,14 @@ export default defineConfig({
     include: [tailnet ? 'test/tailnet/*.test.ts' : 'test/**/*.test.ts'],
     exclude: tailnet ? [] : ['test/tailnet/**', ...(slow ? [] : ['test/slow/**', 'test/browser/**'])],
     pool: 'forks',
-    // No test meets the Tailscale of the machine: those about Tailscale name a socket of their own.
-    env: { TS_SOCKET: '/nonexistent/tailscaled.sock' },
+    env: {
+      // No test meets the Tailscale of the machine: those about Tailscale name a socket of their own.
+      TS_SOCKET: '/nonexistent/tailscaled.sock',
+      // For the processes that tests start by the hundred: compiling the sources is most of what each of them does.
+      NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code'),
+    },
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     testTimeout: isPatient ? 300_000 : 20_000,
     hookTimeout: isPatient ? 300_000 : 20_000,
     allowOnly: false,

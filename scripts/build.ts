@@ -13,6 +13,7 @@ import { build } from 'esbuild'
 import { AssetUrls, findAssets } from './build-assets.ts'
 import { pruneDeclarations } from './build-declarations.ts'
 import { collectLicences } from './build-licences.ts'
+import { ownGlobals } from './build-own-globals.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
@@ -46,7 +47,7 @@ const result = await build({
   logLevel: 'warning',
   metafile: true,
   write: false,
-  plugins: [AssetUrls.plugin(root)],
+  plugins: [AssetUrls.plugin(root), ownGlobals],
 }).catch(() => fail('esbuild could not bundle the sources'))
 
 for (const file of result.outputFiles) {

@@ -72,6 +72,8 @@ export class FrontierDigests {
   readonly #reads = new Set<number>()
   readonly #spareRooms: Uint8Array[] = []
   #isClosed = false
+  /** Resolved when the last read ends. */
+  #readsOver: PromiseWithResolvers<undefined> | null = null
 
   /** @param options.manifest complete */
   constructor(options: FrontierDigestsOptions) {
@@ -165,13 +167,16 @@ export class FrontierDigests {
     if (file !== undefined) this.#forget(file)
   }
 
-  /** Ends all reading back; nothing is reported any more. */
-  close(): void {
+  /** Ends all reading back; nothing is reported any more. Resolves when no read is under way. */
+  async close(): Promise<void> {
     this.#isClosed = true
     this.#files.clear()
     this.#running.clear()
     this.#queue = []
     this.#queueHead = 0
+    if (this.#reads.size === 0) return
+    this.#readsOver ??= Promise.withResolvers()
+    await this.#readsOver.promise
   }
 
   #isKnown(entry: number): boolean {
@@ -284,6 +289,7 @@ export class FrontierDigests {
     }
     this.#spareRooms.push(room)
     this.#reads.delete(entry)
+    if (this.#reads.size === 0) this.#readsOver?.resolve(undefined)
     const current = this.#files.get(entry)
     if (current !== undefined) this.#goOn(current)
     this.#pump()

@@ -161,16 +161,23 @@ export function listStaging(outputDir: string, fs: FileSystem = nodeFileSystem):
 /**
  * Removes staging folders of this user that nobody touched for seven days. What cannot be removed stays.
  * @param nowMs the time now, in milliseconds since 1970
+ * @param unfinished ids of transfers that may still go on: theirs is kept, however old, unless it was set aside
  * @returns how many were removed
  */
-export function removeStaleStaging(outputDir: string, nowMs: number, fs: FileSystem = nodeFileSystem): number {
+export function removeStaleStaging(
+  outputDir: string,
+  nowMs: number,
+  unfinished: ReadonlySet<string>,
+  fs: FileSystem = nodeFileSystem,
+): number {
   let removed = 0
   let target: Anchor | null = null
   try {
     const realPath = fs.realpathSync(outputDir)
     target = openAnchor(fs, realPath, realPath)
     for (const name of fs.readdirSync(target.path)) {
-      if (!STAGING_NAME.test(name)) continue
+      const [, id = '', aside] = STAGING_NAME.exec(name) ?? []
+      if (id === '' || (aside === undefined && unfinished.has(id))) continue
       const path = `${target.path}/${name}`
       const stats = fs.lstatSync(path, { throwIfNoEntry: false })
       if (stats?.isDirectory() !== true || !isOwn(stats.uid) || stats.mtimeMs > nowMs - STALE_STAGING_MS) continue

@@ -20,6 +20,7 @@ import type { FileSystem } from './file-system.ts'
 import { nodeFileSystem } from './file-system.ts'
 import type { Anchor, Reach } from './folder-handles.ts'
 import { checkAnchor, closeAnchor } from './folder-handles.ts'
+import { readOwnUmask } from './own-umask.ts'
 import type { Intent, Outcome, Stage } from './publish.ts'
 import { Publisher } from './publish.ts'
 import { ReceiveLayout } from './receive-layout.ts'
@@ -67,9 +68,7 @@ export class TreeWriter {
   #closed = false
 
   private constructor(options: TreeWriterOptions, fs: FileSystem, target: Anchor, staging: Anchor, resumed: boolean) {
-    // Deprecated for the race that setting it back is; only reading it says what `open` takes away.
-    // eslint-disable-next-line @typescript-eslint/no-deprecated
-    const processUmask = process.umask()
+    const processUmask = readOwnUmask(fs, staging)
     this.resumed = resumed
     this.stagingPath = staging.realPath
     this.outputPath = target.realPath

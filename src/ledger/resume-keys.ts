@@ -111,18 +111,19 @@ export class ResumeKeys {
   }
 
   /**
-   * A receiver's keys to offer to a host (on any port), the newest first: of transfers into this folder that are
-   * unfinished or whose sender has not been told of the end, and those whose transfer is not known yet, confirmed or
-   * not (a lost CONFIRM_R splits nobody).
+   * A receiver's keys to offer to a host: of transfers into this folder that are unfinished or whose sender has not been
+   * told of the end, and those whose transfer is not known yet, confirmed or not (a lost CONFIRM_R splits nobody). The
+   * newest first, and before all others those of transfers from this port.
    */
-  async newestForHost(host: string, outputDir: string, limit: number): Promise<ResumeKey[]> {
+  async newestForHost(host: string, port: number, outputDir: string, limit: number): Promise<ResumeKey[]> {
     return this.#all(
       `SELECT k.* FROM resume_keys k LEFT JOIN transfers t ON t.key = k.transfer
         WHERE k.role = 'receiver' AND k.host = ? AND k.output_dir = ?
           AND (t.key IS NULL OR t.status IN ('pending', 'in_progress') OR (t.status = 'completed' AND t.told = 0))
-        ORDER BY k.confirmed DESC, coalesce(t.updated_at, k.created_at) DESC, k.rowid DESC LIMIT ?`,
+        ORDER BY coalesce(json_extract(t.options, '$.port') = ?, 0) DESC, k.confirmed DESC, coalesce(t.updated_at, k.created_at) DESC, k.rowid DESC LIMIT ?`,
       host,
       outputDir,
+      port,
       limit,
     )
   }

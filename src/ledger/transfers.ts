@@ -87,25 +87,25 @@ export class Transfers {
     return this.#all(`${SELECT} ${which} ORDER BY t.key DESC`)
   }
 
-  /** The newest unfinished transfer of a sender with these roots, options and manifest digest (protocol.md 3.1). */
-  async findResumableSender(wanted: {
+  /** Unfinished transfers of a sender with these roots, options and manifest digest (protocol.md 3.1), the newest first. */
+  async listResumableSenders(wanted: {
     roots: readonly string[]
     options: Readonly<Record<string, unknown>>
     checksum: string
-  }): Promise<TransferRow | null> {
-    return this.#one(
+  }): Promise<TransferRow[]> {
+    return this.#all(
       `${SELECT} WHERE t.role = 'sender' AND t.status IN ('pending', 'in_progress')
-        AND t.roots = ?2 AND t.options = ?3 AND t.checksum = ?4 ORDER BY t.key DESC LIMIT 1`,
+        AND t.roots = ?2 AND t.options = ?3 AND t.checksum = ?4 ORDER BY t.key DESC`,
       toJson(wanted.roots),
       toJson(wanted.options),
       wanted.checksum,
     )
   }
 
-  /** Unfinished transfers of a sender with these roots, whatever their manifest: what a new one may replace. */
-  async findReplaceableSender(roots: readonly string[]): Promise<TransferRow | null> {
-    return this.#one(
-      `${SELECT} WHERE t.role = 'sender' AND t.status IN ('pending', 'in_progress') AND t.roots = ?2 ORDER BY t.key DESC LIMIT 1`,
+  /** The same, whatever their manifest: what a new one may replace. */
+  async listReplaceableSenders(roots: readonly string[]): Promise<TransferRow[]> {
+    return this.#all(
+      `${SELECT} WHERE t.role = 'sender' AND t.status IN ('pending', 'in_progress') AND t.roots = ?2 ORDER BY t.key DESC`,
       toJson(roots),
     )
   }

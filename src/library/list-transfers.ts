@@ -17,7 +17,7 @@ export interface TransferRecord {
   readonly filename: string
   /** Bytes of the content; `null` while unknown. */
   readonly fileSize: number | null
-  /** Bytes that are safe; after the end, those that were. */
+  /** Receiver: bytes that are safe; after the end, those that were. A sender keeps no count: 0. */
   readonly bytesDone: number
   /** Files, folders and links; `null` while unknown. */
   readonly entryCount: number | null
@@ -56,7 +56,7 @@ export interface ListOptions {
  * Lists the transfers of the ledger, the newest first; both sides where both ran on this machine.
  *
  * @throws SealiftError `transfer_unknown`, or `usage` where several ids begin so; `ledger_unavailable`, `ledger_corrupt`,
- *   `ledger_newer`
+ *   `ledger_newer`; `settings_invalid` where `ledgerPath` cannot be a path
  * @example
  * ```ts
  * import { listTransfers } from 'sealift'

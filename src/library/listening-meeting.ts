@@ -30,6 +30,7 @@ export class ListeningMeeting implements SenderMeeting {
   #admission: Admission | null = null
   #keys: SenderKeys | null = null
   #resumeId: Uint8Array | null = null
+  #lookingForAbsent: Promise<void> | null = null
 
   constructor(place: ListenPlace, context: MeetingContext) {
     this.#place = place
@@ -63,6 +64,7 @@ export class ListeningMeeting implements SenderMeeting {
     const listener = (this.#listener = await listenTcp({
       host,
       port: options.port ?? DEFAULT_PORT,
+      signal,
       onStream: (stream) => admission.accept(paced(stream, options.bytesPerSecond, systemClock, signal)),
     }))
     const { port } = listener
@@ -80,7 +82,7 @@ export class ListeningMeeting implements SenderMeeting {
     })
     const { allowUsers, allowTags } = options
     await ledger.transfers.update(key, { plan: { host: address, port, allowUsers, allowTags } })
-    void warnings.ofAbsent()
+    this.#lookingForAbsent = warnings.ofAbsent()
     options.probe?.('listening')
     await sender.end
   }
@@ -123,8 +125,9 @@ export class ListeningMeeting implements SenderMeeting {
   }
 
   async close(): Promise<void> {
-    this.#admission?.close()
     await this.#listener?.close()
+    await this.#admission?.close()
+    await this.#lookingForAbsent
     this.#keys?.forget()
   }
 }

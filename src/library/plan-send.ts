@@ -22,7 +22,7 @@ export interface SendPlan {
  * @param paths files and folders; a link that is named is followed
  * @param options as for `sendFiles`; those that do not choose files change nothing
  * @throws SealiftError `nothing_to_send`, `path_missing`, `path_unreadable`, `path_repeated`, `limit_exceeded`, `usage`,
- *   `settings_invalid`; the reason of `signal`
+ *   `settings_invalid`; the reason of `signal` as it is
  * @example
  * ```ts
  * import { planSend } from 'sealift'

@@ -11,25 +11,28 @@ import { freeBytes } from '../files/free-space.ts'
 import { checkTarget, removeStaleStaging } from '../files/staging.ts'
 import { normalizeToken } from '../identity/token.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { ResumeKey } from '../ledger/resume-keys.ts'
 import { toHex } from '../protocol/bytes.ts'
 import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { CONNECT_TIMEOUT_MS, MAX_RESUME_IDS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
+import { CONNECT_TIMEOUT_MS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
+import type { EndedEntry } from '../transfer/ended-entries.ts'
+import type { FileEvent } from '../transfer/events.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { type ReceiverOutcome, ReceiverSession } from '../transfer/receiver-session.ts'
 import type { OfferToDecide } from '../transfer/offer-decision.ts'
 import type { LastingReception, StartedTransfer } from '../transfer/lasting-reception.ts'
 import type { DirectReception } from '../transfer/reception.ts'
+import type { Session } from '../transfer/session.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { Waiting } from '../transfer/waiting.ts'
 import { listOffer } from './offer-listing.ts'
 import type { ReceiveOptions } from './options.ts'
 import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
+import { ReceiverKeys } from './receiver-keys.ts'
 import { Redialling } from './redialling.ts'
 import { makeReceptions } from './receptions.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
@@ -44,6 +47,18 @@ const TELL_TIMEOUT_MS = 3000
  * Starts at once. After an interruption, calling it again with the same address and folder goes on with what is missing.
  *
  * @param connect `ADDRESS[:PORT][:TOKEN]`, as the sender's `listening` event has it
+ * @throws SealiftError nothing; {@link Transfer.done} rejects
+ *   before there is a session with `usage`, `settings_invalid`, `target_not_folder`, `target_read_only`, `transfer_busy`,
+ *   `connect_failed`, `host_unknown`, `not_sealift`, `version_mismatch`, `auth_failed`, `token_burned`, `peer_refused`, `rejected`,
+ *   `policy_refused`, `session_taken`, `limit_exceeded`;
+ *   at the offer with `declined`, `unanswered`, `conflict`, `disk_full`, `limit_exceeded`, `manifest_invalid`, `usage` (several files
+ *   for one `output`);
+ *   once it has come back in vain with `connection_lost`, `peer_silent`, `peer_stopped`, `replaced`, `record_invalid`;
+ *   with a fault of either side: `protocol_violation`, `codec_failed`, `disk_full`, `target_read_only`, `target_gone`,
+ *   `disk_fault`, `ledger_unavailable`, `ledger_corrupt`, `ledger_newer`;
+ *   with `partial`, or, where there is one file only and it came from a pipe or went to an `output`, with why it failed:
+ *   `source_unreadable`, `source_changed`, `source_vanished`, `digest_mismatch`, `name_unusable`, `entry_in_the_way`, `target_gone`
+ *   (what `output` threw is said); with `interrupted`, or the `SealiftError` that it was stopped with
  * @example
  * ```ts
  * const transfer = receiveFiles('127.0.0.1:15820:coral-magnet', { outputDir: 'in' })
@@ -58,6 +73,7 @@ export function receiveFiles(connect: string, options: ReceiveOptions = {}): Tra
 /** @internal The work of {@link receiveFiles}, for a handle that is made elsewhere. */
 export function runReceive(connect: string, options: ReceiveOptions): Run {
   return async (emit, signal, watch) => {
+    signal.throwIfAborted()
     const address = parseConnectAddress(connect)
     const ledger = await openUserLedger(options.ledgerPath)
     try {
@@ -86,6 +102,8 @@ class DirectReceive {
   #conversation: ReceiverSession | null = null
   #identity: Promise<string | null> = Promise.resolve(null)
   #redialling: Redialling | null = null
+  /** Whose connections are not let go of yet. */
+  readonly #sessions = new Set<Session>()
   #wireBytes = 0
   #failed = 0
 
@@ -104,7 +122,8 @@ class DirectReceive {
       identity: () => this.#identity,
       decide: (question, stop) => this.#decide(question, stop),
       onTransfer: (started) => this.#begin(started),
-      onEntry: (entry, status, savedAs) => this.#entry(entry, status, savedAs),
+      onEntry: (entry) => this.#entry(entry),
+      onEntries: (entries) => emit(this.#fileEvents(entries)),
       onProgress: (bytes, files) => {
         this.#redialling?.progressed()
         this.#progress?.add(bytes, files)
@@ -123,20 +142,16 @@ class DirectReceive {
   }
 
   async run(): Promise<TransferResult> {
-    const { host } = this.#address
+    const { host, port } = this.#address
     if (this.#files !== null) {
       checkTarget(this.#outputDir)
-      removeStaleStaging(this.#outputDir, Date.now())
+      const unfinished = await this.#ledger.transfers.listUnfinished('receiver')
+      removeStaleStaging(this.#outputDir, Date.now(), new Set(unfinished.map(({ id }) => id)))
     }
     await this.#ledger.resumeKeys.prune()
     const typed = this.#options.token ?? this.#address.token
     const token = typed === null ? null : normalizeToken(typed)
-    const busy = await this.#busyTransfers()
-    const findKeys = async (): Promise<readonly ResumeKey[]> =>
-      (await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)).filter(
-        ({ transfer }) => transfer === null || !busy.has(transfer),
-      )
-    let keys = await findKeys()
+    const keys = await ReceiverKeys.open(this.#ledger, { host, port, outputDir: this.#outputDir })
     const dialer = new Dialer({
       crypto: nodeCrypto,
       clock: systemClock,
@@ -144,29 +159,18 @@ class DirectReceive {
       role: 'receiver',
       token,
       dial: async (signal) => {
-        const { port } = this.#address
         const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
         // Beside the handshake, which takes longer.
         this.#identity = identifyPeer(stream.peer)
         return paced(stream, this.#options.bytesPerSecond, systemClock, this.#signal)
       },
-      resumeKeys: () => keys.map(({ resumeId, resumeKey }) => ({ id: resumeId, key: resumeKey })),
-      commit: async ({ id, key }, suite) => {
-        if (suite === 'resume') return
-        await this.#ledger.resumeKeys.save({
-          resumeId: id,
-          resumeKey: key,
-          role: 'receiver',
-          host,
-          outputDir: this.#outputDir,
-        })
-        keys = await findKeys()
-        this.#options.probe?.('resume-key-kept')
+      resumeKeys: () => keys.offered,
+      commit: async (pending, suite) => {
+        await keys.commit(pending, suite)
+        if (suite === 'cpace') this.#options.probe?.('resume-key-kept')
       },
       confirmed: async (resumeId, suite) => {
-        // From here on only this transfer's key is offered: another transfer of the same host is none of ours.
-        keys = keys.filter((key) => toHex(key.resumeId) === toHex(resumeId))
-        if (suite === 'cpace') await this.#ledger.resumeKeys.confirm(resumeId, 'receiver')
+        await keys.confirmed(resumeId, suite)
         this.#options.probe?.('handshake-confirmed')
       },
     })
@@ -177,33 +181,12 @@ class DirectReceive {
       failure = error
     } finally {
       this.#progress?.stop()
+      await Promise.all([this.#identity, ...[...this.#sessions].map(({ released }) => released)])
       // What is being published when it is stopped is published still, and that is worth a word.
       await this.#reception.close()
-      for (const { resumeKey } of keys) resumeKey.fill(0)
+      keys.close()
     }
     throw await this.#explain(toSealiftError(failure))
-  }
-
-  /**
-   * Transfers from that host that another process works on: to come back for one of those would push that process out.
-   * @throws SealiftError `transfer_busy` where it is this very sender that the other process receives from
-   */
-  async #busyTransfers(): Promise<ReadonlySet<number>> {
-    const { host, port } = this.#address
-    const busy = new Set<number>()
-    for (const { transfer } of await this.#ledger.resumeKeys.newestForHost(host, this.#outputDir, MAX_RESUME_IDS)) {
-      const row = transfer === null ? null : await this.#ledger.transfers.get(transfer)
-      if (row === null) continue
-      try {
-        const lock = await this.#ledger.lock(row.id, 'receiver')
-        lock.release()
-      } catch (thrown) {
-        const error = toSealiftError(thrown)
-        if (error.code !== 'transfer_busy' || row.options['port'] === port) throw error
-        busy.add(row.key)
-      }
-    }
-    return busy
   }
 
   /** Sessions one after another, until the transfer is done or cannot go on. */
@@ -245,7 +228,14 @@ class DirectReceive {
   }
 
   async #session({ session, resumeId }: DialledSession): Promise<ReceiverOutcome> {
-    await this.#reception.joined(resumeId)
+    this.#sessions.add(session)
+    void session.released.then(() => this.#sessions.delete(session))
+    try {
+      await this.#reception.joined(resumeId)
+    } catch (error) {
+      session.fail(error)
+      throw error
+    }
     const identity = await this.#identity
     const conversation = new ReceiverSession({
       session,
@@ -268,8 +258,9 @@ class DirectReceive {
     this.#signal.removeEventListener('abort', stop)
     this.#conversation = null
     this.#wireBytes += session.wireBytes
-    this.#signal.throwIfAborted()
+    // Once the sender knows that all is done, a stop comes too late to change anything.
     if (outcome.kind === 'done') await this.#reception.told()
+    else this.#signal.throwIfAborted()
     return outcome
   }
 
@@ -309,24 +300,34 @@ class DirectReceive {
     this.#progress.set(safeBytes + skippedBytes, endedFiles)
   }
 
-  #entry(entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null): void {
+  #entry(ended: EndedEntry): void {
+    if (ended.status === 'failed' && this.#started?.manifest.kind(ended.entry) === KIND_FILE) this.#failed++
+    if (this.#options.fileEvents === false) return
+    for (const event of this.#fileEvents([ended])) this.#emit(event)
+  }
+
+  *#fileEvents(entries: Iterable<EndedEntry>): Generator<FileEvent> {
     const started = this.#started
-    if (started === null || started.manifest.kind(entry) !== KIND_FILE) return
-    if (status === 'failed') this.#failed++
-    const sha256 = status === 'ok' ? this.#reception.sha256(entry) : null
-    this.#emit({
-      event: 'file',
-      transferId: started.id,
-      path: started.manifest.path(entry),
-      sizeBytes: started.manifest.sizeBytes(entry),
-      sha256: sha256 === null ? null : toHex(sha256),
-      status,
-      savedAs,
-    })
+    if (started === null) return
+    const { id, manifest } = started
+    for (const { entry, status, savedAs } of entries) {
+      if (manifest.kind(entry) !== KIND_FILE) continue
+      const sha256 = status === 'ok' ? this.#reception.sha256(entry) : null
+      yield {
+        event: 'file',
+        transferId: id,
+        path: manifest.path(entry),
+        sizeBytes: manifest.sizeBytes(entry),
+        sha256: sha256 === null ? null : toHex(sha256),
+        status,
+        savedAs,
+      }
+    }
   }
 
   #result(): TransferResult {
     const started = this.#started
+    const before = this.#files?.endedBefore ?? null
     const seconds = (this.#progress?.elapsedMs ?? 0) / 1000
     const moved = this.#progress?.movedBytes ?? 0
     this.#progress?.flush()
@@ -334,10 +335,10 @@ class DirectReceive {
     if (failure !== null) throw failure
     const result = {
       transferId: started?.id ?? this.#reception.transferId ?? '',
-      files: started?.files ?? 0,
-      bytes: started?.manifest.totalBytes ?? 0,
+      files: started?.files ?? before?.files ?? 0,
+      bytes: started?.manifest.totalBytes ?? before?.bytes ?? 0,
       bytesOnWire: this.#wireBytes,
-      resumedBytes: started?.safeBytes ?? 0,
+      resumedBytes: started?.safeBytes ?? before?.bytes ?? 0,
       seconds,
       bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
     }

@@ -37,6 +37,8 @@ export interface ReceiveServerOptions {
   /** Asked where the server's own key is sealed. */
   readonly identityPassword?: (() => Promise<string | undefined>) | undefined
   readonly onEvent: (event: ServerEvent) => void
+  /** Whether to say what became of each file; default true. */
+  readonly fileEvents?: boolean | undefined
   /** @internal For tests: called at the named stages. */
   readonly probe?: StageProbe | undefined
 }
@@ -86,6 +88,7 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
         secret: gate,
         others,
         onEvent,
+        fileEvents: options.fileEvents ?? true,
         onConnection: () => undefined,
         onReceived: () => undefined,
         probe,

@@ -25,7 +25,10 @@ import { TextTarget } from './text-target.ts'
 import type { Emit } from './transfer.ts'
 
 /** What a transfer tells whoever runs it; `decide` is asked about files only. */
-type Hooks = Pick<ReceptionOptions, 'decide' | 'onTransfer' | 'onEntry' | 'onSize' | 'onProgress' | 'onFault'>
+type Hooks = Pick<
+  ReceptionOptions,
+  'decide' | 'onTransfer' | 'onEntry' | 'onEntries' | 'onSize' | 'onProgress' | 'onFault'
+>
 
 export interface ReceptionsContext extends Hooks {
   readonly address: ConnectAddress

@@ -32,8 +32,8 @@ export interface ResumeOptions extends Omit<SendOptions, Remembered>, Omit<Recei
  * Starts at once. Calling `sendFiles` or `receiveFiles` again as before does the same.
  *
  * @param id of the transfer; its first characters are enough
- * @throws SealiftError nothing; {@link Transfer.done} rejects with `transfer_unknown`, `already_done`, `usage` where several
- *   ids begin so, and all that `sendFiles` and `receiveFiles` reject with
+ * @throws SealiftError nothing; {@link Transfer.done} rejects with `transfer_unknown`, `already_done`, `transfer_busy`,
+ *   `usage` where several ids begin so, and all that `sendFiles` and `receiveFiles` reject with
  * @example
  * ```ts
  * import { listTransfers, resumeTransfer } from 'sealift'
@@ -44,17 +44,24 @@ export interface ResumeOptions extends Omit<SendOptions, Remembered>, Omit<Recei
  */
 export function resumeTransfer(id: string, options: ResumeOptions = {}): Transfer {
   return startTransfer(options.signal, async (emit, signal, watch) => {
+    signal.throwIfAborted()
     const row = await readUnfinished(id, options.ledgerPath)
     const run = row.role === 'sender' ? sendAgain(row, options) : receiveAgain(row, options)
     return run(emit, signal, watch)
   })
 }
 
+/** @throws SealiftError `transfer_busy` too: what is named is not to become another transfer because this one is */
 async function readUnfinished(id: string, ledgerPath: string | undefined): Promise<TransferRow> {
   const ledger = await openUserLedger(ledgerPath)
   try {
     const row = await findUnfinished(ledger, id)
-    if (isReadOnce(row)) await endReadOnce(row, ledger)
+    const lock = await ledger.lock(row.id, row.role)
+    try {
+      if (isReadOnce(row)) await endReadOnce(row, ledger)
+    } finally {
+      lock.release()
+    }
     return row
   } finally {
     await ledger.close()
@@ -66,18 +73,13 @@ function isReadOnce({ role, options }: TransferRow): boolean {
   return role === 'sender' && (options['content'] === 'stream' || options['content'] === 'text')
 }
 
-/** Such a transfer ends with its process, also one that died before it could say so. @throws SealiftError always */
+/** Under its lock: such a transfer ends with its process, also one that died before it could say so. @throws SealiftError always */
 async function endReadOnce(row: TransferRow, ledger: Ledger): Promise<never> {
-  const lock = await ledger.lock(row.id, 'sender')
   const error = new SealiftError('already_done', 'what this transfer sent was read once, and cannot be read again', {
     hint: 'start both sides anew',
     transferId: row.id,
   })
-  try {
-    await ledger.transfers.finish(row.key, 'failed', error)
-  } finally {
-    lock.release()
-  }
+  await ledger.transfers.finish(row.key, 'failed', error)
   throw error
 }
 

@@ -6,7 +6,9 @@ import { randomUUID } from 'node:crypto'
 import { SourceReader } from '../files/source-reader.ts'
 import type { WalkResult } from '../files/walk.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { SealiftError } from '../protocol/errors.ts'
+import type { TransferLock } from '../ledger/transfer-lock.ts'
+import type { TransferRow } from '../ledger/transfer-row.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { manifestDigest } from '../transfer/manifest-digest.ts'
@@ -24,6 +26,13 @@ import { openUserLedger } from './user-ledger.ts'
  * Starts at once. After an interruption, calling it again with the same paths and options goes on with what is missing.
  *
  * @param paths files and folders; a link that is named is followed
+ * @throws SealiftError nothing; {@link Transfer.done} rejects
+ *   before it listens with `nothing_to_send`, `path_missing`, `path_unreadable`, `path_repeated`, `limit_exceeded`, `usage`,
+ *   `settings_invalid`, `no_tailscale`, `address_unavailable`, `host_unknown`, `port_in_use`;
+ *   with what a receiver says no by: `rejected`, `unanswered`, `conflict`, `policy_refused`, `limit_exceeded`,
+ *   `manifest_invalid`, `version_mismatch`;
+ *   with `nobody_came`, also where a receiver was there and did not come back; with `token_burned`, `ledger_unavailable`,
+ *   `ledger_corrupt`, `ledger_newer`, `partial`; with `interrupted`, or the `SealiftError` that it was stopped with
  * @example
  * ```ts
  * const transfer = sendFiles(['photos'], { pod: true })
@@ -67,6 +76,8 @@ class DirectSend {
     const { walk, options, meet } = await settleSending(this.#paths, this.#options, this.#signal, (isLooking) => {
       lookingSinceMs = isLooking ? systemClock.nowMs() : null
     })
+    // A small tree is walked in one turn, and the signal not looked at.
+    this.#signal.throwIfAborted()
     this.#options = options
     for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')
@@ -81,8 +92,7 @@ class DirectSend {
   async #send(walk: WalkResult, meet: Meet, ledger: Ledger): Promise<TransferResult> {
     const { manifest } = walk
     const checksum = manifestDigest(manifest)
-    const { id, key, replaces } = await this.#takeUp(manifest, walk, checksum, ledger)
-    const lock = await ledger.lock(id, 'sender')
+    const { id, key, replaces, lock } = await this.#takeUp(manifest, walk, checksum, ledger)
     const run = new SenderRun(this.#options, this.#emit, {
       id,
       key,
@@ -107,53 +117,88 @@ class DirectSend {
   }
 
   /** The unfinished transfer that this is, or a new one (PROTOCOL 3.1). */
-  async #takeUp(
-    manifest: Manifest,
-    walk: WalkResult,
-    checksum: string,
-    ledger: Ledger,
-  ): Promise<{ id: string; key: number; replaces: Replaced | null }> {
+  async #takeUp(manifest: Manifest, walk: WalkResult, checksum: string, ledger: Ledger): Promise<TakenUp> {
+    const { transfers } = ledger
     const roots = [...manifest.roots()].map((root) => walk.sources.sourcePath(root))
     const { exclude = [], excludeFrom = [], all = false, links = true, priority = 5, to, resumes } = this.#options
-    const wanted = resumes === undefined ? null : await ledger.transfers.find(resumes, 'sender')
+    const wanted = resumes === undefined ? null : await transfers.find(resumes, 'sender')
     // Each server has its own transfer of the same files; one that is gone on with stays what it was.
     const options = { exclude, excludeFrom, all, links, priority, to: wanted === null ? to : wanted.options['to'] }
-    const isWanted = wanted !== null && wanted.completedAtMs === null && wanted.checksum === checksum
-    if (wanted !== null && !isWanted && !isSameList(roots, wanted.roots))
+    if (wanted?.completedAtMs === null && wanted.checksum === checksum)
+      return this.#goOn(wanted, await ledger.lock(wanted.id, 'sender'), ledger)
+    if (wanted !== null && !isSameList(roots, wanted.roots))
       throw new SealiftError('usage', 'these are not the files of that transfer', {
         hint: 'sealift send sends them as another one',
       })
-    const same = isWanted ? wanted : await ledger.transfers.findResumableSender({ roots, options, checksum })
-    if (same !== null) {
-      const before = same.replaces === null ? null : await ledger.transfers.find(same.replaces, 'sender')
-      return { id: same.id, key: same.key, replaces: before === null || before.completedAtMs !== null ? null : before }
+    for (const same of await transfers.listResumableSenders({ roots, options, checksum })) {
+      const lock = await lockUnfinished(same, ledger)
+      if (lock !== null) return this.#goOn(same, lock, ledger)
     }
-    const older = await this.#findOlder(roots, options.to, ledger)
+    const replaces = await findReplaced(roots, options.to, ledger)
     const id = randomUUID()
-    const key = await ledger.transfers.create({
-      id,
-      role: 'sender',
-      transferType: 'upload',
-      filename: roots.length === 1 ? manifest.name(0) : `${String(roots.length)} items`,
-      fileSize: manifest.totalBytes,
-      checksum,
-      roots,
-      options,
-      entryCount: manifest.count,
-      priority,
-      transportUsed: 'tcp',
-      replaces: older?.id ?? null,
-    })
-    return { id, key, replaces: older }
+    // Before there is a row that another call could take up.
+    const lock = await ledger.lock(id, 'sender')
+    try {
+      const key = await transfers.create({
+        id,
+        role: 'sender',
+        transferType: 'upload',
+        filename: roots.length === 1 ? manifest.name(0) : `${String(roots.length)} items`,
+        fileSize: manifest.totalBytes,
+        checksum,
+        roots,
+        options,
+        entryCount: manifest.count,
+        priority,
+        transportUsed: 'tcp',
+        replaces: replaces?.id ?? null,
+      })
+      return { id, key, replaces, lock }
+    } catch (error) {
+      lock.release()
+      throw error
+    }
   }
 
-  /** The unfinished transfer of the same roots to the same receiver. */
-  async #findOlder(roots: readonly string[], to: unknown, ledger: Ledger): Promise<Replaced | null> {
-    const older = await ledger.transfers.findReplaceableSender(roots)
-    return older !== null && older.options['to'] === to ? older : null
+  async #goOn(row: TransferRow, lock: TransferLock, { transfers }: Ledger): Promise<TakenUp> {
+    const before = row.replaces === null ? null : await transfers.find(row.replaces, 'sender')
+    return { id: row.id, key: row.key, replaces: before?.completedAtMs === null ? before : null, lock }
   }
 }
 
 function isSameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((path, index) => path === b[index])
+}
+
+/** A transfer that is this call's own until the lock is released. */
+interface TakenUp {
+  readonly id: string
+  readonly key: number
+  readonly replaces: Replaced | null
+  readonly lock: TransferLock
+}
+
+/** An unfinished transfer of these roots to the same receiver, which may have some of the files already. */
+async function findReplaced(roots: readonly string[], to: unknown, ledger: Ledger): Promise<Replaced | null> {
+  for (const older of await ledger.transfers.listReplaceableSenders(roots)) {
+    if (older.options['to'] !== to) continue
+    const lock = await lockUnfinished(older, ledger)
+    lock?.release()
+    if (lock !== null) return older
+  }
+  return null
+}
+
+/** @returns `null` where another call works on it, which has a receiver of its own, or has just ended it */
+async function lockUnfinished({ id, key }: TransferRow, ledger: Ledger): Promise<TransferLock | null> {
+  let lock: TransferLock
+  try {
+    lock = await ledger.lock(id, 'sender')
+  } catch (error) {
+    if (toSealiftError(error).code === 'transfer_busy') return null
+    throw error
+  }
+  if ((await ledger.transfers.get(key))?.completedAtMs === null) return lock
+  lock.release()
+  return null
 }

@@ -33,6 +33,15 @@ const TEXT_NAME = 'text.txt'
  * this process ends the transfer for good. The iterator is returned when the transfer ends.
  *
  * @param source bytes in pieces of any size; a piece is borrowed until the next one is asked for
+ * @throws SealiftError nothing; {@link Transfer.done} rejects
+ *   before it listens with `usage`, `settings_invalid`, `no_tailscale`, `address_unavailable`, `host_unknown`, `port_in_use`;
+ *   with what a receiver says no by: `rejected`, `unanswered`, `conflict`, `policy_refused`, `limit_exceeded`,
+ *   `manifest_invalid`, `version_mismatch`;
+ *   with why it could not be sent whole: `source_unreadable` (what the source threw is said), `source_vanished` (the receiver lost
+ *   what is not held here any more), `limit_exceeded`, `digest_mismatch`, `disk_full`, `target_read_only`, `disk_fault`,
+ *   `target_gone`, `name_unusable`, `entry_in_the_way`, `partial`;
+ *   with `nobody_came`, also where a receiver was there and did not come back; with `token_burned`, `ledger_unavailable`,
+ *   `ledger_corrupt`, `ledger_newer`; with `interrupted`, or the `SealiftError` that it was stopped with
  * @example
  * ```ts
  * const transfer = sendStream(process.stdin, { pod: true, fileName: 'backup.tar' })
@@ -59,6 +68,8 @@ export function sendStream(source: AsyncIterable<Uint8Array>, options: StreamSen
  * Starts at once. A dropped connection heals; the end of this process ends the transfer for good.
  *
  * @param text at most 1 MiB as UTF-8
+ * @throws SealiftError nothing; {@link Transfer.done} rejects with `nothing_to_send` for an empty text, `limit_exceeded` for one that
+ *   is too long, `settings_invalid` for one that is no Unicode, and as that of {@link sendStream} for all else
  * @example
  * ```ts
  * const transfer = sendText('the door code is 1234', { pod: true })

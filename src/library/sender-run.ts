@@ -16,6 +16,7 @@ import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import { systemClock } from '../transfer/clock.ts'
+import type { FileEvent } from '../transfer/events.ts'
 import { Outgoing } from '../transfer/outgoing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { Sender } from '../transfer/sender.ts'
@@ -61,7 +62,10 @@ export class SenderRun {
   #failed: number
   /** Why the last of the files that failed did. */
   #failure: SealiftError['code'] = 'partial'
+  /** Files that were skipped or failed in this turn of the event loop, not yet said. */
+  readonly #endedNow: number[] = []
   #resumedBytes: number | null = null
+  #endingReplaced: Promise<void> | null = null
 
   constructor(options: SendOptions, emit: Emit, context: RunContext) {
     this.#options = options
@@ -92,6 +96,11 @@ export class SenderRun {
   get #offeredBytes(): number | null {
     const { manifest } = this.#context
     return manifest.isOpenEnded ? null : manifest.totalBytes
+  }
+
+  /** The digest of a short text would give it away. */
+  get #saysFiles(): boolean {
+    return this.#options.fileEvents !== false && this.#context.content !== 'text'
   }
 
   get #isResumable(): boolean {
@@ -129,9 +138,8 @@ export class SenderRun {
       return this.#finish(sender)
     } catch (error) {
       const failure = toSealiftError(error)
-      const isFinal = isRefusal(failure.code)
-      if (!isFinal) await sender.stop(failure)
-      if (isFinal || !this.#isResumable) {
+      await sender.stop(failure)
+      if (isRefusal(failure.code) || !this.#isResumable) {
         const isStop = failure.code === 'rejected' || failure.exitCode >= 130
         await ledger.transfers.finish(key, isStop ? 'cancelled' : 'failed', failure)
       }
@@ -140,7 +148,9 @@ export class SenderRun {
       signal.removeEventListener('abort', stop)
       this.#progress.stop()
       await meeting.close()
-      this.#outgoing.close()
+      await sender.close()
+      await this.#outgoing.close()
+      await this.#endingReplaced
     }
   }
 
@@ -193,7 +203,7 @@ export class SenderRun {
     this.#progress.set(safe + this.#outgoing.voidBytes, this.#outgoing.endedFiles)
     if (this.#context.replaces === null) return
     // The transfer goes on without it; the older row is then found unfinished once more.
-    this.#endReplaced(this.#context.replaces).catch((error: unknown) => {
+    this.#endingReplaced = this.#endReplaced(this.#context.replaces).catch((error: unknown) => {
       const { code, message } = toSealiftError(error)
       this.#emit({ event: 'warning', code, message })
     })
@@ -215,7 +225,7 @@ export class SenderRun {
   }
 
   #entryEnded(entry: number, state: number, code: SealiftError['code'] | null): void {
-    const { manifest, id } = this.#context
+    const { manifest } = this.#context
     if (manifest.kind(entry) !== KIND_FILE) return
     const failed = state === ENTRY_FAILED
     this.#progress.add(0, 1)
@@ -228,29 +238,41 @@ export class SenderRun {
         this.#emit({ event: 'warning', code: code ?? 'partial', message })
       }
     }
-    // The digest of a short text would give it away.
-    if (this.#options.fileEvents === false || this.#context.content === 'text') return
-    const sha256 = this.#outgoing.sha256(entry)
-    this.#emit({
-      event: 'file',
-      transferId: id,
-      path: manifest.path(entry),
-      sizeBytes: manifest.sizeBytes(entry),
-      sha256: sha256 === null || failed ? null : toHex(sha256),
-      status: failed ? 'failed' : state === ENTRY_SKIPPED ? 'skipped' : 'ok',
-      savedAs: null,
-    })
+    if (!this.#saysFiles) return
+    // A receiver may skip a million files in one message: what is said of them is made when it is read.
+    if (this.#endedNow.length === 0) queueMicrotask(() => this.#emit(this.#fileEvents(this.#endedNow.splice(0))))
+    this.#endedNow.push(entry)
   }
 
-  #reportPublished(manifest: Manifest): void {
+  *#fileEvents(entries: Iterable<number>): Generator<FileEvent> {
+    const { manifest, id } = this.#context
+    for (const entry of entries) {
+      const state = this.#outgoing.state(entry)
+      const failed = state === ENTRY_FAILED
+      const sha256 = failed ? null : this.#outgoing.sha256(entry)
+      yield {
+        event: 'file',
+        transferId: id,
+        path: manifest.path(entry),
+        sizeBytes: manifest.sizeBytes(entry),
+        sha256: sha256 === null ? null : toHex(sha256),
+        status: failed ? 'failed' : state === ENTRY_SKIPPED ? 'skipped' : 'ok',
+        savedAs: null,
+      }
+    }
+  }
+
+  *#published(): Generator<number> {
+    const { manifest } = this.#context
     for (let entry = 0; entry < manifest.count; entry++) {
-      if (this.#outgoing.state(entry) === ENTRY_PUBLISHED) this.#entryEnded(entry, ENTRY_PUBLISHED, null)
+      const isFile = manifest.kind(entry) === KIND_FILE
+      if (isFile && this.#outgoing.state(entry) === ENTRY_PUBLISHED) yield entry
     }
   }
 
   #finish(sender: Sender): TransferResult {
     const { id, manifest } = this.#context
-    if (this.#options.fileEvents !== false) this.#reportPublished(manifest)
+    if (this.#saysFiles) this.#emit(this.#fileEvents(this.#published()))
     this.#progress.set(this.#progress.bytesDone, this.#files)
     this.#progress.flush()
     const seconds = this.#progress.elapsedMs / 1000

@@ -1,7 +1,7 @@
 /** The handle that `sendFiles` and `receiveFiles` give back at once: events to iterate, an end to await, a way to stop. */
 
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { EventQueue } from '../transfer/event-queue.ts'
+import { EventQueue, type EventRun } from '../transfer/event-queue.ts'
 import type { DoneEvent, TransferEvent } from '../transfer/events.ts'
 import type { Waiting } from '../transfer/waiting.ts'
 import type { StopSignal } from './stop-signal.ts'
@@ -16,16 +16,27 @@ export interface TransferResult extends Omit<DoneEvent, 'event'> {
   readonly replaced: { readonly files: number; readonly first: readonly string[] }
 }
 
-/** A transfer that is under way. */
+/**
+ * A transfer that is under way.
+ *
+ * Iterating gives its events until it ends, and never throws. It goes on whether or not anybody iterates: a loop that is left
+ * early stops nothing, and may be begun again. While nobody iterates, only the newest events are kept (1,000, and
+ * `listening`).
+ */
 export interface Transfer extends AsyncIterable<TransferEvent> {
   /**
    * Resolves when all is done. Rejects with a `SealiftError`; with `partial` when some files failed and all others are
-   * safe. Never counts as an unhandled rejection.
+   * safe. Then nothing of the transfer is left in this process: no port, no connection, no timer, no open file. Never counts
+   * as an unhandled rejection.
    */
   readonly done: Promise<TransferResult>
   /** Aborted when the transfer is being stopped; stop it by the `signal` that was passed in, or by {@link Transfer.cancel}. */
   readonly signal: StopSignal
-  /** Stops the transfer, as the signal that was passed in does: what is safe stays, the peer is told. Await {@link Transfer.done} to know when it has. */
+  /**
+   * Stops the transfer, as the signal that was passed in does: what is safe stays, the peer is told. Await
+   * {@link Transfer.done} to know when it has. Does nothing once that is settled.
+   * @param reason becomes the error of `done`: a `SealiftError` as it is, anything else as `interrupted`
+   */
   cancel(reason?: unknown): void
   /** What it waits for just now, to show beside its progress; `null` while something happens. Of the moment: look again. */
   readonly waiting: Waiting | null
@@ -34,7 +45,7 @@ export interface Transfer extends AsyncIterable<TransferEvent> {
 }
 
 /** @internal Says an event to whoever reads them. */
-export type Emit = (event: TransferEvent) => void
+export type Emit = (event: TransferEvent | EventRun) => void
 
 /** @internal Takes what tells, whenever it is asked, what the transfer waits for and to what rate it is held. */
 export type Watch = (look: () => Waiting | null, limit?: () => number | null) => void
@@ -48,6 +59,7 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
   const stop = new AbortController()
   let findWaiting: () => Waiting | null = () => null
   let findLimit: () => number | null = () => null
+  let over = false
   const forward = (): void => stop.abort(stopReason(outer?.reason))
   if (outer?.aborted === true) forward()
   else outer?.addEventListener('abort', forward, { once: true })
@@ -62,6 +74,7 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
     } catch (error) {
       throw toSealiftError(error)
     } finally {
+      over = true
       outer?.removeEventListener('abort', forward)
       events.end()
     }
@@ -71,7 +84,9 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
   return {
     done,
     signal: stop.signal,
-    cancel: (reason) => stop.abort(stopReason(reason)),
+    cancel(reason) {
+      if (!over) stop.abort(stopReason(reason))
+    },
     get waiting() {
       return findWaiting()
     },
@@ -85,6 +100,12 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
 /** Why a transfer is stopped: a `SealiftError` as it is, anything else as the interruption that it is. */
 function stopReason(reason: unknown): SealiftError {
   if (reason instanceof SealiftError) return reason
-  const isBare = !(reason instanceof Error) || reason.name === 'AbortError'
-  return new SealiftError('interrupted', isBare ? 'stopped' : reason.message, { cause: reason })
+  return new SealiftError('interrupted', inWords(reason), { cause: reason })
+}
+
+function inWords(reason: unknown): string {
+  if (typeof reason === 'string' && reason !== '') return reason
+  if (!(reason instanceof Error) || reason.name === 'AbortError') return 'stopped'
+  // Of `AbortSignal.timeout`, in whose own words it is the operation that was aborted.
+  return reason.name === 'TimeoutError' ? 'stopped: the time it was given is over' : reason.message
 }

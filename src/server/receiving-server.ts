@@ -48,6 +48,8 @@ export interface ReceivingServerOptions {
   /** What those are asked for whose key is not authorised; `null`: they are not let in. */
   readonly others: AdmitNeeds | null
   readonly onEvent: (event: ServerEvent) => void
+  /** Whether to say what became of each file. */
+  readonly fileEvents: boolean
   /** Somebody connected; nothing is known of them yet. */
   readonly onConnection: () => void
   /** So much more content is safe; less, where a file must come again. */
@@ -113,6 +115,7 @@ export class ReceivingServer {
     checkTarget(this.#outputDir)
     // What an earlier process had reserved, nobody brings now.
     await ledger.quotas.releaseAll()
+    await ledger.bans.adopt()
     const keys = await ledger.resumeKeys.listOwned()
     for (const { resumeId, resumeKey } of keys) this.#resumeKeys.set(toHex(resumeId), resumeKey)
     this.#listener = await listenTcp({
@@ -133,8 +136,8 @@ export class ReceivingServer {
 
   /** Takes nobody more, tells all senders to come back, keeps what is safe. Resolves when all is closed. */
   async stop(error: SealiftError): Promise<void> {
-    this.#admission.close()
     await this.#listener?.close()
+    await this.#admission.close()
     await this.#desk.stop(error)
     for (const key of this.#resumeKeys.values()) key.fill(0)
     this.#resumeKeys.clear()
@@ -197,9 +200,9 @@ export class ReceivingServer {
 
   /** One session, to its end; never rejects. */
   async #receive(session: Session, peer: ConfirmedPeer): Promise<void> {
-    const { audit, onEvent, onReceived, probe = noProbe } = this.#options
+    const { audit, fileEvents, onEvent, onReceived, probe = noProbe } = this.#options
     const { address } = session.peer
-    const report = new VisitReport(address, onEvent, onReceived)
+    const report = new VisitReport(address, fileEvents, onEvent, onReceived)
     const caller = this.#door.callerOf(session)
     let transferId: string | null = null
     let failure: SealiftError | null = null

@@ -4,6 +4,7 @@ import { toHex } from '../protocol/bytes.ts'
 import type { SealiftError } from '../protocol/errors.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
 import { systemClock } from '../transfer/clock.ts'
+import type { EndedEntry } from '../transfer/ended-entries.ts'
 import type { TransferEvent } from '../transfer/events.ts'
 import type { StartedTransfer } from '../transfer/lasting-reception.ts'
 import { Progress } from '../transfer/progress.ts'
@@ -22,14 +23,21 @@ export type ServerEvent =
 
 export class VisitReport {
   readonly #peer: string
+  readonly #reportsFiles: boolean
   readonly #emit: (event: ServerEvent) => void
   readonly #received: (bytes: number) => void
   #started: StartedTransfer | null = null
   #progress: Progress | null = null
 
   /** @param received told how much more content is safe; less, where a file must come again */
-  constructor(peer: string, emit: (event: ServerEvent) => void, received: (bytes: number) => void) {
+  constructor(
+    peer: string,
+    reportsFiles: boolean,
+    emit: (event: ServerEvent) => void,
+    received: (bytes: number) => void,
+  ) {
     this.#peer = peer
+    this.#reportsFiles = reportsFiles
     this.#emit = emit
     this.#received = received
   }
@@ -37,7 +45,8 @@ export class VisitReport {
   get hooks(): VisitHooks {
     return {
       onTransfer: (started) => this.#begin(started),
-      onEntry: (entry, status, savedAs, sha256) => this.#entry(entry, status, savedAs, sha256),
+      onEntry: (ended, sha256) => this.#entry(ended, sha256),
+      reportsFiles: this.#reportsFiles,
       onProgress: (bytes, files) => {
         this.#progress?.add(bytes, files)
         this.#received(bytes)
@@ -58,7 +67,7 @@ export class VisitReport {
     this.#progress.set(safeBytes + skippedBytes, endedFiles)
   }
 
-  #entry(entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null, sha256: Uint8Array | null): void {
+  #entry({ entry, status, savedAs }: EndedEntry, sha256: Uint8Array | null): void {
     const started = this.#started
     if (started === null || started.manifest.kind(entry) !== KIND_FILE) return
     this.#emit({

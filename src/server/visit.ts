@@ -13,6 +13,7 @@ import { MAX_UNACKNOWLEDGED_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { Hello, Offer } from '../protocol/messages.ts'
 import type { Clock } from '../transfer/clock.ts'
+import type { EndedEntry } from '../transfer/ended-entries.ts'
 import { findKnownTransfer } from '../transfer/known-transfer.ts'
 import type { StartedTransfer } from '../transfer/lasting-reception.ts'
 import type { AcceptedTransfer, Reception } from '../transfer/receiver-session.ts'
@@ -24,13 +25,10 @@ import type { Guest } from './guest.ts'
 export interface VisitHooks {
   /** The transfer is accepted, or taken up again. */
   readonly onTransfer: (started: StartedTransfer) => void
-  readonly onEntry: (
-    entry: number,
-    status: 'ok' | 'failed' | 'skipped',
-    savedAs: string | null,
-    /** 32 bytes, borrowed; `null` where it is not known. */
-    sha256: Uint8Array | null,
-  ) => void
+  /** @param sha256 32 bytes, borrowed; `null` where it is not known */
+  readonly onEntry: (ended: EndedEntry, sha256: Uint8Array | null) => void
+  /** Whether `onEntry` wants to hear of all that was saved or skipped. */
+  readonly reportsFiles: boolean
   readonly onProgress: (bytes: number, files: number) => void
   readonly onWarning: (code: SealiftError['code'], message: string) => void
 }
@@ -126,7 +124,7 @@ export class Visit implements Reception {
 
   #makeReception(outputDir: string, offer: Offer): DirectReception {
     const { ledger, clock, probe, guest, peer, name } = this.#options
-    const { onTransfer, onEntry, onProgress, onWarning, onFault } = this.#options
+    const { onTransfer, onProgress, onWarning, onFault, reportsFiles } = this.#options
     return new DirectReception({
       ledger,
       clock,
@@ -139,12 +137,12 @@ export class Visit implements Reception {
       port: null,
       peer,
       owner: guest.owner,
-      reportsFiles: true,
+      reportsFiles,
       decide: ({ policy }) => Promise.resolve(policy),
       onTransfer,
-      onEntry: (entry, status, savedAs) => {
-        const sha256 = status === 'ok' ? (this.#reception?.sha256(entry) ?? null) : null
-        onEntry(entry, status, savedAs, sha256)
+      onEntry: (ended) => this.#ended(ended),
+      onEntries: (entries) => {
+        for (const ended of entries) this.#ended(ended)
       },
       onProgress: (bytes, files) => {
         onProgress(bytes, files)
@@ -184,6 +182,11 @@ export class Visit implements Reception {
         return done
       },
     }
+  }
+
+  #ended(ended: EndedEntry): void {
+    const sha256 = ended.status === 'ok' ? (this.#reception?.sha256(ended.entry) ?? null) : null
+    this.#options.onEntry(ended, sha256)
   }
 
   /** What has no end asks for more room before it has used up what it has. */

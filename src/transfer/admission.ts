@@ -61,6 +61,10 @@ interface Unconfirmed {
 export class Admission {
   readonly #options: AdmissionOptions
   readonly #unconfirmed = new Set<Unconfirmed>()
+  /** Handshakes under way, also those that are confirmed while the ledger writes. */
+  readonly #handshakes = new Set<Promise<void>>()
+  /** Refused peers that may still read why, and what ends that. */
+  readonly #lingering = new Map<ByteStream, () => void>()
   #closed = false
 
   /** @throws SealiftError `internal` where a server has no key, or somebody else has one */
@@ -87,17 +91,39 @@ export class Admission {
     if (oldest !== undefined)
       this.#drop(oldest, new SealiftError('peer_silent', 'too many connections wait; this was the oldest'))
     this.#unconfirmed.add(connection)
-    void this.#confirm(connection)
+    const handshake = this.#confirm(connection).finally(() => this.#handshakes.delete(handshake))
+    this.#handshakes.add(handshake)
     return (error) => {
       if (this.#unconfirmed.has(connection)) this.#drop(connection, error)
     }
   }
 
-  /** Drops all that is not confirmed and takes nothing more. */
-  close(): void {
+  /**
+   * Drops all that is not confirmed and takes nothing more. Resolves when no handshake is under way: one that was confirmed
+   * just before may still hand out its session until then.
+   */
+  async close(): Promise<void> {
     this.#closed = true
     for (const connection of this.#unconfirmed)
       this.#drop(connection, new SealiftError('connection_lost', 'no longer listening'))
+    for (const stream of this.#lingering.keys()) this.#letGo(stream)
+    await Promise.all(this.#handshakes)
+  }
+
+  /** Gives a refused peer a moment to read why. */
+  #linger(stream: ByteStream): void {
+    this.#lingering.set(
+      stream,
+      this.#options.clock.after(ABORT_LINGER_MS, () => this.#letGo(stream)),
+    )
+    // What was written is the system's to deliver.
+    if (this.#closed) this.#letGo(stream)
+  }
+
+  #letGo(stream: ByteStream): void {
+    this.#lingering.get(stream)?.()
+    this.#lingering.delete(stream)
+    stream.destroy()
   }
 
   #drop(connection: Unconfirmed, error: SealiftError): void {
@@ -145,7 +171,7 @@ export class Admission {
     // nothing to tell: should it hear of that, it is to dial again and not to take it for a refusal.
     if (error.code !== 'connection_lost') await stream.write([encodeAbort(error.code)]).catch(() => undefined)
     await stream.end().catch(() => undefined)
-    this.#options.clock.after(ABORT_LINGER_MS, () => stream.destroy())
+    this.#linger(stream)
   }
 
   async #handshake(connection: Unconfirmed, handshake: ResponderHandshake, cancelDeadline: () => void): Promise<void> {

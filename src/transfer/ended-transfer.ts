@@ -9,9 +9,29 @@ import type { Done, Offer } from '../protocol/messages.ts'
 import { RangeSet } from '../protocol/ranges.ts'
 import type { AcceptedTransfer, IncomingFiles } from './receiver-session.ts'
 
+/** What a row keeps of the end of its transfer, for a sender that did not hear of it and asks again. */
+export interface Ending {
+  readonly done: Done
+  /** Final names of the roots. */
+  readonly savedRoots: readonly string[]
+}
+
+/** What is known of a transfer that ended in an earlier process. */
+export interface EndedTransfer {
+  readonly id: string
+  readonly files: number
+  readonly bytes: number
+}
+
+/** The options of a row at the end. */
+export function rememberEnding(port: number | null, ending: Ending): TransferRow['options'] {
+  return { port, ...ending }
+}
+
 /** How a transfer ended, as its row remembers. */
-export function doneBefore(row: TransferRow, offer: Offer): Done {
-  return (row.options['done'] as Done | undefined) ?? { published: offer.files, skipped: 0, failed: 0 }
+export function endingOf({ options }: TransferRow, offer: Offer): Ending {
+  const { done, savedRoots } = options as Partial<Ending>
+  return { done: done ?? { published: offer.files, skipped: 0, failed: 0 }, savedRoots: savedRoots ?? [] }
 }
 
 export function endedTransfer(row: TransferRow, offer: Offer, done: Done): AcceptedTransfer {

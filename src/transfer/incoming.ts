@@ -141,7 +141,7 @@ export class Incoming {
     this.#stopped = true
     this.#cancelTimer?.()
     this.#cancelTimer = null
-    this.#digests.close()
+    await this.#digests.close()
     for (const entry of this.#writing.keys()) await new Promise<void>((resolve) => this.#whenWritten(entry, resolve))
     await this.#checkpointing?.catch(() => undefined)
     await this.#syncing?.catch(() => undefined)

@@ -67,6 +67,9 @@ export class Outgoing {
   readonly #states: Uint8Array
   /** Files that this side gave up, and why. */
   readonly #givenUp = new Map<number, ErrorCode>()
+  readonly #moves = new Set<Promise<void>>()
+  /** Chunks that a lane packs and sends. */
+  readonly #deliveries = new Set<Promise<void>>()
   #announcer: Announcer | null = null
   #hashing = false
   /** Where the last byte ends that was ever given to a lane. */
@@ -270,7 +273,13 @@ export class Outgoing {
    * once as the lane has room for.
    * @throws the signal's reason; what is not the fault of one file
    */
-  async move(lane: Lane, signal: AbortSignal): Promise<void> {
+  move(lane: Lane, signal: AbortSignal): Promise<void> {
+    const move = this.#move(lane, signal).finally(() => this.#moves.delete(move))
+    this.#moves.add(move)
+    return move
+  }
+
+  async #move(lane: Lane, signal: AbortSignal): Promise<void> {
     const failure = new AbortController()
     const over = AbortSignal.any([signal, failure.signal])
     const rooms = new BufferRing(MAX_CHUNK_BYTES, MAX_ROOMS)
@@ -291,13 +300,18 @@ export class Outgoing {
         over.throwIfAborted()
         // The next read is under way in the pool while this chunk is sealed here.
         if (rooms.hasSpare) next = this.#read(lane, bytes, rooms)
-        this.#deliver(lane, current, outcome, over)
+        const delivery = this.#deliver(lane, current, outcome, over)
           .catch((error: unknown) => failure.abort(error))
-          .finally(() => rooms.give(current.buffer))
+          .finally(() => {
+            rooms.give(current.buffer)
+            this.#deliveries.delete(delivery)
+          })
+        this.#deliveries.add(delivery)
       }
     } finally {
       // Only here is it certain that nothing more is leased for this lane: a new session may have begun meanwhile.
       this.scheduler.release(lane)
+      await Promise.allSettled([next?.outcome])
     }
   }
 
@@ -347,10 +361,13 @@ export class Outgoing {
     return this.manifest.kind(entry) === KIND_FILE ? this.#digests.digest(entry) : null
   }
 
-  /** Ends reading; nothing is announced any more. */
-  close(): void {
+  /**
+   * Ends reading, once every lane was told to stop; nothing is announced any more. Resolves when all files are closed and
+   * no lane works on a chunk.
+   */
+  async close(): Promise<void> {
     this.#announcer = null
-    this.#digests.close()
+    await Promise.allSettled([this.#digests.close(), ...this.#moves, ...this.#deliveries])
     this.#reader.close()
   }
 

@@ -24,6 +24,7 @@ export class Progress {
   #cancel: (() => void) | null = null
   #spokenMs = Number.NEGATIVE_INFINITY
   #startedMs: number | null = null
+  #stopped = false
 
   constructor(clock: Clock, totals: ProgressTotals, emit: (event: ProgressEvent) => void) {
     this.#clock = clock
@@ -83,13 +84,15 @@ export class Progress {
     if (this.#startedMs !== null) this.#say()
   }
 
+  /** Says nothing more by itself. */
   stop(): void {
+    this.#stopped = true
     this.#cancel?.()
     this.#cancel = null
   }
 
   #speak(): void {
-    if (this.#startedMs === null || this.#cancel !== null) return
+    if (this.#startedMs === null || this.#cancel !== null || this.#stopped) return
     const waitMs = this.#spokenMs + INTERVAL_MS - this.#clock.nowMs()
     if (waitMs <= 0) this.#say()
     else

@@ -134,7 +134,7 @@ export class ReceiverSession {
     this.#over.abort(end.error ?? new SealiftError('peer_stopped', 'the sender ended the session'))
     // What came whole before it broke is kept (PROTOCOL 2.5).
     await Promise.race([this.#unpacking.idle, this.#stopped.promise])
-    this.#unpacking.stop()
+    await this.#unpacking.stop()
     if (this.#outcome !== null) return this.#outcome
     if (end.error !== null) return { kind: 'broken', error: end.error }
     if (this.#saidDone && end.code === 0) return { kind: 'done' }
@@ -154,9 +154,10 @@ export class ReceiverSession {
 
   /** Ends the session for a reason of this side; the sender is told. */
   async stop(error: SealiftError): Promise<void> {
-    this.#outcome ??= { kind: 'ended', error }
+    // All is saved and said: only the sender's farewell is missing, and it is on its way.
+    if (!this.#saidDone) this.#outcome ??= { kind: 'ended', error }
     this.#stopped.resolve(undefined)
-    await this.#session.close(error.wireCode)
+    await this.#session.close(this.#saidDone ? 0 : error.wireCode)
   }
 
   #take(message: Message, release: () => void): void | Promise<void> {

@@ -20,8 +20,9 @@ import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages, ManifestDecoder } from '../protocol/manifest-pages.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import { Incoming } from './incoming.ts'
-import { entriesOf, publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
-import { doneBefore, endedTransfer } from './ended-transfer.ts'
+import { type EndedEntry, type PublishedUnit, savedEntries, skippedBy } from './ended-entries.ts'
+import { publishAll, type PublishingOptions, recoverPublishing } from './publishing.ts'
+import { type EndedTransfer, endedTransfer, endingOf, rememberEnding } from './ended-transfer.ts'
 import { findKnownTransfer } from './known-transfer.ts'
 import type { LastingReception, StartedTransfer } from './lasting-reception.ts'
 import type { AcceptedTransfer } from './receiver-session.ts'
@@ -41,11 +42,13 @@ export interface ReceptionOptions extends DecisionOptions {
   readonly peer: string
   /** Whose transfers these are (PROTOCOL 1.11); a receiver that is no server has none but its user's. */
   readonly owner?: string | undefined
-  /** Whether `onEntry` wants to hear of each file that was saved. */
+  /** Whether `onEntries` is to be called. */
   readonly reportsFiles: boolean
   /** The transfer is known, now or after a restart. */
   readonly onTransfer: (started: StartedTransfer) => void
-  readonly onEntry: (entry: number, status: 'ok' | 'failed' | 'skipped', savedAs: string | null) => void
+  readonly onEntry: (entry: EndedEntry) => void
+  /** The same for as many as there are, made when they are looked at. */
+  readonly onEntries: (entries: Iterable<EndedEntry>) => void
   readonly onWarning: (code: ErrorCode, message: string) => void
   readonly onProgress: (bytes: number, files: number) => void
   /** The size of content of unknown length is known at last. */
@@ -82,10 +85,12 @@ export class DirectReception implements LastingReception {
   #known: Hello['known'] = null
   #savedRoots = new Map<number, string>()
   /** What got its final name and has not been reported. */
-  #published: { unit: number; savedAs: string }[] = []
+  readonly #published: PublishedUnit[] = []
+  #accepting: Promise<AcceptedTransfer> | null = null
   #finished: Done | null = null
   #finishing: Promise<Done> | null = null
   #isGivenUp = false
+  #endedBefore: EndedTransfer | null = null
   /** Row of the transfer that has ended. */
   #endedKey: number | null = null
 
@@ -111,7 +116,12 @@ export class DirectReception implements LastingReception {
   }
 
   get transferId(): string | null {
-    return this.#current?.id ?? null
+    return this.#current?.id ?? this.#endedBefore?.id ?? null
+  }
+
+  /** The transfer that had ended before this process began, where that is all there is to say; else `null`. */
+  get endedBefore(): EndedTransfer | null {
+    return this.#endedBefore
   }
 
   sha256(entry: number): Uint8Array | null {
@@ -148,7 +158,13 @@ export class DirectReception implements LastingReception {
     this.#lock ??= await this.#options.ledger.lock(offer.transferId, 'receiver')
   }
 
-  async accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
+  accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
+    const accepting = this.#accept(offer, manifest, signal)
+    this.#accepting = accepting
+    return accepting
+  }
+
+  async #accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
     const { ledger } = this.#options
     const earlier = await this.#endedEarlier(offer)
     if (earlier !== null) return earlier
@@ -186,10 +202,16 @@ export class DirectReception implements LastingReception {
     if (this.#current !== null && this.#finished === null) return null
     const row = await this.#options.ledger.transfers.find(offer.transferId, 'receiver')
     if (row?.status !== 'completed' || row.told || row.checksum !== offer.digest) return null
-    const done = this.#finished ?? doneBefore(row, offer)
+    const ending = endingOf(row, offer)
+    const done = this.#finished ?? ending.done
     this.#finished = done
     this.#endedKey = row.key
-    return endedTransfer(row, offer, done)
+    if (this.#current === null) {
+      this.#endedBefore = { id: row.id, files: offer.files, bytes: row.fileSize ?? 0 }
+      for (const [root, name] of ending.savedRoots.entries()) this.#savedRoots.set(root, name)
+    }
+    // Where the session broke before the files were reported.
+    return { ...endedTransfer(row, offer, done), report: () => this.#report() }
   }
 
   #wireCode(entry: number): number {
@@ -215,6 +237,8 @@ export class DirectReception implements LastingReception {
     const findOwn =
       owner === undefined ? undefined : (names: readonly string[]) => ledger.ownedRoots.find(owner, outputDir, names)
     const plan = await decideOffer({ ...this.#options, findOwn }, offer, offered, signal)
+    // The session may have ended in the very moment of the answer: then nothing is made.
+    signal.throwIfAborted()
     // Staging that no row knows is never trusted: its bytes may be anything (PROTOCOL 1.6).
     setAsideStaging(outputDir, offer.transferId)
     const fields = {
@@ -363,7 +387,7 @@ export class DirectReception implements LastingReception {
         if (root !== undefined) this.#savedRoots.set(root.root, savedAs.split('/')[0] as string)
         this.#published.push({ unit, savedAs })
       },
-      onSkipped: (entry) => onEntry(entry, 'skipped', null),
+      onSkipped: (entry) => onEntry({ entry, status: 'skipped', savedAs: null }),
       onFailed: (entry, code, message) => this.#entryFailed(entry, code, message),
     }
   }
@@ -371,7 +395,7 @@ export class DirectReception implements LastingReception {
   #entryFailed(entry: number, code: ErrorCode, message: string): void {
     const { onEntry, onWarning } = this.#options
     this.#failures.set(entry, { code, message })
-    onEntry(entry, 'failed', null)
+    onEntry({ entry, status: 'failed', savedAs: null })
     // Where there is nothing else, this is how the transfer ends, and is said then.
     if (this.#current?.manifest.isOpenEnded !== true) onWarning(code, message)
   }
@@ -384,7 +408,7 @@ export class DirectReception implements LastingReception {
   }
 
   #announce({ id, manifest, plan, progress }: Current): void {
-    const { onTransfer, onEntry, onWarning } = this.#options
+    const { onTransfer, onEntry, onEntries, onWarning } = this.#options
     let files = 0
     let endedFiles = 0
     let skippedBytes = 0
@@ -396,9 +420,9 @@ export class DirectReception implements LastingReception {
       if (state !== ENTRY_PENDING) endedFiles++
     }
     onTransfer({ id, manifest, files, safeBytes: progress.ranges.totalBytes, skippedBytes, endedFiles })
-    if (this.#options.reportsFiles) for (const { entry } of skippedEntries(plan)) onEntry(entry, 'skipped', null)
+    if (this.#options.reportsFiles) onEntries(skippedBy(plan))
     for (const { entry, code, message } of failedEntries(manifest, plan)) {
-      onEntry(entry, 'failed', null)
+      onEntry({ entry, status: 'failed', savedAs: null })
       onWarning(code, message)
     }
   }
@@ -431,7 +455,8 @@ export class DirectReception implements LastingReception {
     writer.remove()
     probe('before-end')
     // Kept for a sender that does not hear of it now and asks again.
-    await ledger.transfers.update(key, { options: { port: this.#options.port, done } })
+    const options = rememberEnding(this.#options.port, { done, savedRoots: this.savedRoots })
+    await ledger.transfers.update(key, { options })
     await ledger.transfers.finish(key, 'completed')
     probe('after-end')
     this.#finished = done
@@ -442,15 +467,8 @@ export class DirectReception implements LastingReception {
   /** Says of each file where it was saved; after the sender was told, which would wait for it otherwise. */
   #report(): void {
     const current = this.#current
-    if (current === null || !this.#options.reportsFiles) return
-    const { manifest, plan, progress, writer } = current
-    for (const { unit, savedAs } of this.#published.splice(0)) {
-      const rootName = savedAs.split('/')[0] as string
-      for (const entry of entriesOf(manifest, plan, unit)) {
-        if (progress.states.get(entry) !== ENTRY_PUBLISHED) continue
-        this.#options.onEntry(entry, 'ok', entry === unit ? savedAs : writer.savedPath(entry, rootName))
-      }
-    }
+    if (current !== null && this.#options.reportsFiles)
+      this.#options.onEntries(savedEntries(current, this.#published.splice(0)))
   }
 
   async told(): Promise<void> {
@@ -472,6 +490,7 @@ export class DirectReception implements LastingReception {
   }
 
   async close(): Promise<void> {
+    await this.#accepting?.catch(() => undefined)
     await this.#finishing?.catch(() => undefined)
     const current = this.#current
     if (current !== null && this.#finished === null && !this.#isGivenUp) {

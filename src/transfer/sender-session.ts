@@ -77,6 +77,8 @@ export class SenderSession {
   readonly #outgoing: Outgoing
   readonly #stop = new AbortController()
   #outcome: SenderOutcome | null = null
+  /** The receiver has said that it has all, and the ledger is told. */
+  #ending: Promise<void> | null = null
   #maxChunkBytes = MAX_CHUNK_BYTES
   #epoch = 0
   #safe = new RangeSet()
@@ -136,8 +138,10 @@ export class SenderSession {
   }
 
   /** Ends the session with a reason that the peer is told. */
-  stop(error: SealiftError): Promise<void> {
-    return this.#session.close(error.wireCode)
+  async stop(error: SealiftError): Promise<void> {
+    // The receiver has all, and hears by a good farewell that this side knows; after that this says nothing.
+    await this.#ending?.catch(() => undefined)
+    await this.#session.close(error.wireCode)
   }
 
   #take(message: Message): void | Promise<void> {
@@ -293,9 +297,10 @@ export class SenderSession {
     // "Done" on the sender's screen is a promise, and it is not the receiver's to make alone.
     if (!this.#outgoing.isComplete)
       throw new SealiftError('protocol_violation', 'the receiver says that it has what it has not')
-    await this.#options.onDone(done)
-    this.#options.probe('done')
+    this.#ending = this.#options.onDone(done)
+    await this.#ending
     this.#outcome = { kind: 'done' }
+    this.#options.probe('done')
     // Not waited for: the peer's farewell comes in through this very handler.
     void this.#session.close(0)
   }

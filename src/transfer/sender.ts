@@ -37,6 +37,8 @@ export interface SenderOptions {
 export class Sender {
   readonly #options: SenderOptions
   readonly #end = Promise.withResolvers<Done>()
+  /** Whose connections are not let go of yet. */
+  readonly #sessions = new Set<Session>()
   #current: { session: Session; conversation: SenderSession } | null = null
   #done: Done | null = null
   #wireBytes = 0
@@ -87,8 +89,12 @@ export class Sender {
    * @returns how it went; `null` where the sender was stopped before it, or a newer session took over
    */
   async join(session: Session): Promise<SenderOutcome | null> {
+    this.#sessions.add(session)
+    void session.released.then(() => this.#sessions.delete(session))
     const stopped = this.#stopped
     if (stopped !== null) {
+      // Read, so that the receiver's farewell is heard.
+      session.listen(() => undefined)
       await session.close(stopped.wireCode)
       return null
     }
@@ -164,7 +170,21 @@ export class Sender {
     this.#stopped ??= error
     this.#cancelWait()
     await this.#current?.conversation.stop(error)
-    this.#end.reject(error)
+    // A stop that came when all was done changes nothing.
+    if (this.#done === null) this.#end.reject(error)
+    else this.#end.resolve(this.#done)
+  }
+
+  /** After the end: takes nothing more, and resolves when every connection is let go of. */
+  async close(): Promise<void> {
+    const { wireCode } = (this.#stopped ??= new SealiftError('peer_stopped', 'the sender has ended'))
+    this.#cancelWait()
+    await Promise.all(
+      [...this.#sessions].map(async (session) => {
+        await session.close(wireCode)
+        await session.released
+      }),
+    )
   }
 }
 

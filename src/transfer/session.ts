@@ -72,6 +72,8 @@ export class Session implements InboxReader {
   readonly peerStaticKey: Uint8Array | null
   /** Resolves once, never rejects. */
   readonly end: Promise<SessionEnd>
+  /** Resolves when the connection is let go of: at the end, or when the farewell has had its moment after it. */
+  readonly released: Promise<undefined>
   readonly #stream: ByteStream
   readonly #inbox: Inbox
   readonly #sealer: RecordSealer
@@ -80,6 +82,7 @@ export class Session implements InboxReader {
   readonly #role: Role
   readonly #clock: Clock
   readonly #resolveEnd: (end: SessionEnd) => void
+  readonly #resolveReleased: (nothing: undefined) => void
   #handler: MessageHandler | null = null
   readonly #turns = new TurnTaking()
   #paused = false
@@ -101,6 +104,8 @@ export class Session implements InboxReader {
   /** Bytes that had arrived then. */
   #heardBytes = 0
   #cancelTick: () => void = () => undefined
+  #cancelLateEnd: (() => void) | null = null
+  #cancelLinger: () => void = () => undefined
   #drainWaiters: { belowBytes: number; wake: () => void }[] = []
 
   constructor(options: SessionOptions) {
@@ -123,6 +128,9 @@ export class Session implements InboxReader {
     const { promise, resolve } = Promise.withResolvers<SessionEnd>()
     this.end = promise
     this.#resolveEnd = resolve
+    const released = Promise.withResolvers<undefined>()
+    this.released = released.promise
+    this.#resolveReleased = released.resolve
     this.#growOnceAdmitted()
     this.#tick()
   }
@@ -197,7 +205,11 @@ export class Session implements InboxReader {
    */
   async close(code = 0): Promise<void> {
     if (this.#over) return
-    const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => this.#finish({ code: 0, error: null }))
+    const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => {
+      this.#finish({ code: null, error: new SealiftError('peer_silent', 'the other side did not say farewell') })
+      // The farewell has had its moment.
+      this.#release()
+    })
     this.#sayClose(code)
     await this.end
     cancel()
@@ -234,7 +246,7 @@ export class Session implements InboxReader {
       for (const part of record) releaseBuffer(part)
     } catch (error) {
       // A peer that closed on purpose said why first: let that be read before the broken pipe speaks.
-      if (this.#streamEnd === null) this.#finishAfterReading(toSealiftError(error))
+      if (this.#streamEnd === null && !this.isOver) this.#finishAfterReading(toSealiftError(error))
       throw error
     } finally {
       this.#queuedBytes -= length
@@ -360,35 +372,35 @@ export class Session implements InboxReader {
   }
 
   #finishAfterReading(error: SealiftError): void {
-    this.#clock.after(CLOSE_TIMEOUT_MS / 4, () => this.#finish({ code: null, error }))
+    this.#cancelLateEnd ??= this.#clock.after(CLOSE_TIMEOUT_MS / 4, () => this.#finish({ code: null, error }))
   }
 
   #finish(end: SessionEnd): void {
     if (this.#over) return
     this.#over = true
     this.#cancelTick()
+    this.#cancelLateEnd?.()
     this.#wakeDrained()
     // A farewell that is still on its way out gets a moment, and so does the peer to end its side. What comes meanwhile
     // is read and dropped: a socket that is closed over unread bytes is reset, and that would take the farewell back.
-    const cancel = this.#clock.after(CLOSE_TIMEOUT_MS, () => this.#release())
+    this.#cancelLinger = this.#clock.after(CLOSE_TIMEOUT_MS, () => this.#release())
     const { frames } = this.#inbox
     const ended = new Promise<void>((resolve) => {
       this.#inbox.readBy({ arrived: () => frames.take(frames.length) !== null, ended: () => resolve() })
     })
     Promise.all([this.#stream.end(), ended]).then(
-      () => {
-        cancel()
-        this.#release()
-      },
+      () => this.#release(),
       () => undefined,
     )
     this.#resolveEnd(end)
   }
 
   #release(): void {
+    this.#cancelLinger()
     this.#stream.destroy()
     this.#sealer.destroy()
     this.#opener.destroy()
+    this.#resolveReleased(undefined)
   }
 
   /** Keep-alive: a word after a while without one, the end after a longer silence of the peer. */

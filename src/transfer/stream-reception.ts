@@ -12,6 +12,7 @@ import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import type { Clock } from './clock.ts'
 import { awaitConsent } from './consent.ts'
+import type { EndedEntry } from './ended-entries.ts'
 import type { LastingReception, StartedTransfer } from './lasting-reception.ts'
 import type { AcceptedTransfer } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
@@ -25,7 +26,7 @@ export interface StreamReceptionOptions {
   /** Asks the user. @throws SealiftError `declined` */
   readonly decide: (offer: Offer, manifest: Manifest, signal: AbortSignal) => Promise<void>
   readonly onTransfer: (started: StartedTransfer) => void
-  readonly onEntry: (entry: number, status: 'ok' | 'failed', savedAs: null) => void
+  readonly onEntry: (entry: EndedEntry) => void
   readonly onSize: (sizeBytes: number) => void
   readonly onProgress: (bytes: number, files: number) => void
   /** The sender knows the end, or will never: the key for coming back under which the last session came is of no use. */
@@ -137,7 +138,8 @@ export class StreamReception implements LastingReception {
   #report(): void {
     if (this.#reported) return
     this.#reported = true
-    this.#options.onEntry(0, this.#current?.incoming.state === ENTRY_PUBLISHED ? 'ok' : 'failed', null)
+    const status = this.#current?.incoming.state === ENTRY_PUBLISHED ? 'ok' : 'failed'
+    this.#options.onEntry({ entry: 0, status, savedAs: null })
   }
 
   async told(): Promise<void> {

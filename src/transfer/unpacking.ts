@@ -18,6 +18,8 @@ export class Unpacking {
   /** Settles when the newest of those that wait has been dealt with. Never rejects. */
   #turn: Promise<void> = Promise.resolve()
   #isOver = false
+  /** What the pool is busy with. */
+  readonly #decoding = new Set<Promise<unknown>>()
 
   /** @param onFault what a chunk, or its taking, failed of; called once, and nothing is dealt with after it */
   constructor(onFault: (error: unknown) => void) {
@@ -29,9 +31,10 @@ export class Unpacking {
     return this.#turn
   }
 
-  /** Drops what waits. */
-  stop(): void {
+  /** Drops what waits. Resolves when the pool has nothing of it any more; what is being taken is not waited for. */
+  async stop(): Promise<void> {
     this.#isOver = true
+    await Promise.allSettled(this.#decoding)
   }
 
   /**
@@ -43,8 +46,12 @@ export class Unpacking {
    */
   chunk(message: ChunkMessage, take: (raw: Uint8Array) => void | Promise<void>): void | Promise<void> {
     const { codec, packed, rawBytes } = message
-    if (codec !== 0) return this.#inTurn(decodeChunk(codec, packed, Math.min(rawBytes, MAX_CHUNK_BYTES)), take)
-    return this.step(() => take(packed))
+    if (codec === 0) return this.step(() => take(packed))
+    const decoding = decodeChunk(codec, packed, Math.min(rawBytes, MAX_CHUNK_BYTES))
+    this.#decoding.add(decoding)
+    const decoded = (): void => void this.#decoding.delete(decoding)
+    decoding.then(decoded, decoded)
+    return this.#inTurn(decoding, take)
   }
 
   /**

@@ -217,7 +217,7 @@ describe.concurrent('the ledger', () => {
   test('holds a transfer for one process at a time: the second says who has it', async ({ desk }) => {
     const tree = desk.folder('tree', { a: '1' })
     const first = await desk.send([tree])
-    const second = await desk.run(['send', tree, '--pod', '--port', '0'])
+    const second = await desk.run(['resume', first.transferId, '--port', '0'])
     expectError(second, 2, new RegExp(`process ${String(first.process.child.pid)}`))
     const received = await desk.receive(first.connect)
     expect([received.code, (await first.process.end).code]).toEqual([0, 0])

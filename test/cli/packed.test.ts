@@ -1,46 +1,89 @@
 /** What users get: the package as npm packs it, with its own dependencies and nothing else, as a library and as a command. */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
-import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { PackedPackage, PROJECT } from '../rigs/packed-package.ts'
+import { readExamples } from '../rigs/page-examples.ts'
+import { ENVIRONMENTS, TypeChecker } from '../rigs/type-check.ts'
+import {
+  ANYWHERE,
+  CANCELLED,
+  COMMON_JS,
+  FAILED,
+  IMPORT_ONLY,
+  WELL,
+  WITH_SIGNALS,
+  WITHOUT_SIGNALS,
+} from './packed-programs.ts'
 
-const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 const MEGABYTE = 1 << 20
 
-const SCRIPT = `
-import { receiveFiles, SealiftError, sendFiles } from 'sealift'
-const sender = sendFiles(['in'], { pod: true, port: 0, ledgerPath: 'ledger/l.db' })
-for await (const event of sender) {
-  if (event.event !== 'listening') continue
-  const receiver = receiveFiles(event.connect, { outputDir: 'out', ledgerPath: 'ledger/l.db' })
-  const { savedTo, files } = await receiver.done
-  console.log(JSON.stringify({ savedTo, files }))
-}
-await sender.done
-try {
-  await receiveFiles('127.0.0.1:1:a-b', { outputDir: 'out', ledgerPath: 'ledger/l.db' }).done
-} catch (error) {
-  console.log(error instanceof SealiftError && error.code)
-}
-`
+/** A process with nothing left to wait for has ended by then, on a busy machine too. */
+const LONGEST_LINGER_MS = 1000
 
-const CONSUMER = `
-import { receiveFiles, sendFiles, SealiftError, type ErrorCode, type TransferEvent } from 'sealift'
-const transfer = sendFiles(['a'], { pod: true })
-for await (const event of transfer) {
-  if (event.event === 'listening') await receiveFiles(event.connect, { outputDir: 'b', conflict: 'skip' }).done
-  // @ts-expect-error a progress event has no connect
-  if (event.event === 'progress') event.connect
+const EXAMPLES = [...readExamples('docs/library.md'), ...readExamples('README.md')]
+
+/** What each example prints, where `in` is its output folder, and what lies there when it has ended. */
+const OUTCOMES: Readonly<Record<string, { readonly prints: string | RegExp; readonly saved?: readonly string[] }>> = {
+  'docs/library.md: Sending and receiving': {
+    prints: '2 saved\n4 files, 300026 bytes, all safe at the receiver\n',
+    saved: ['photos', 'photos/a.jpg', 'photos/b.jpg', 'photos/c.tmp', 'report.pdf'],
+  },
+  'docs/library.md: Events': {
+    prints: /^(\d+ of 300020 bytes\n)*300020 of 300020 bytes\n(ok photos\/[abc]\.\w+ [0-9a-f]{64}\n){3}/,
+    saved: ['photos', 'photos/a.jpg', 'photos/b.jpg', 'photos/c.tmp'],
+  },
+  'docs/library.md: Errors': {
+    prints: /^connect_failed \(.*\)\ncannot connect to 127\.0\.0\.1:1: .*\nis the other side running.*\n$/,
+  },
+  'docs/library.md: Stopping': { prints: 'interrupted\n' },
+  'docs/library.md: Going on': {
+    prints: 'went on, and saved 1\n',
+    saved: ['photos', 'photos/a.jpg', 'photos/b.jpg', 'photos/c.tmp'],
+  },
+  'docs/library.md: Several at once': {
+    prints: '3 files, 300020 bytes\n1 files, 5 bytes\n1 files, 4 bytes\n',
+    saved: [
+      'music',
+      'music/music',
+      'music/music/song',
+      'papers',
+      'papers/papers',
+      'papers/papers/page',
+      'photos',
+      'photos/photos',
+      'photos/photos/a.jpg',
+      'photos/photos/b.jpg',
+      'photos/photos/c.tmp',
+    ],
+  },
+  'docs/library.md: Being asked': {
+    prints: '3 files, 300020 bytes\nthe receiver: declined\nthe sender: rejected\n',
+  },
+  'docs/library.md: Streams and texts': { prints: 'row 1\nrow 2\nrow 3\n' },
+  'docs/library.md: Streams and texts 2': { prints: 'the door code is 1234\n' },
+  'docs/library.md: Looking first': { prints: '2 files, 300010 bytes\nwithout photos/c.tmp (pattern *.tmp)\n' },
+  'docs/library.md: The ledger': {
+    prints: /^(?=[^]*^sender)(?=[^]*^receiver)((sender|receiver) completed photos 300020\n){2}$/m,
+    saved: ['photos', 'photos/a.jpg', 'photos/b.jpg', 'photos/c.tmp'],
+  },
+  'docs/library.md: The doctor': { prints: /^\w+ runtime: .*\n[^]*\n\w+ disk: / },
+  'README.md: Commands': { prints: '1 saved\n', saved: ['photos', 'photos/a.jpg', 'photos/b.jpg', 'photos/c.tmp'] },
 }
-const code = (error: unknown): ErrorCode | null => (error instanceof SealiftError ? error.code : null)
-export const all: TransferEvent[] = []
-export { code }
-`
+
+/** What the examples send. */
+function fill(folder: string): void {
+  for (const name of ['photos', 'papers', 'music']) fs.mkdirSync(join(folder, name))
+  fs.writeFileSync(join(folder, 'photos', 'a.jpg'), new Uint8Array(300_000).fill(1))
+  fs.writeFileSync(join(folder, 'photos', 'b.jpg'), 'the second')
+  fs.writeFileSync(join(folder, 'photos', 'c.tmp'), 'half of it')
+  fs.writeFileSync(join(folder, 'papers', 'page'), 'words')
+  fs.writeFileSync(join(folder, 'music', 'song'), 'la la'.slice(1))
+  fs.writeFileSync(join(folder, 'report.pdf'), 'report')
+}
 
 /** The most memory that any process of a shell has taken, in bytes; looked at until it ends. */
 async function peakOf(shell: ChildProcess): Promise<number> {
@@ -66,52 +109,21 @@ function readText(path: string): string {
   }
 }
 
+function listAll(folder: string): string[] {
+  return fs.existsSync(folder) ? fs.readdirSync(folder, { recursive: true }).map(String).sort() : []
+}
+
 describe('the packed package', () => {
-  let root = ''
-  let sizeBytes = 0
-  const env = { ...process.env, NODE_OPTIONS: '', NODE_PATH: '' }
-  const run = (command: string, args: readonly string[], cwd = root) =>
-    spawnSync(command, args, {
-      cwd,
-      env: { ...env, HOME: root, XDG_DATA_HOME: join(root, 'data') },
-      encoding: 'utf8',
-      timeout: 60_000,
-    })
+  let sealift: PackedPackage
 
   beforeAll(() => {
-    root = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), 'sealift-packed-')))
-    // Built in a copy: another test may be using the project's own dist.
-    const copy = join(root, 'project')
-    fs.mkdirSync(copy)
-    for (const item of fs.readdirSync(PROJECT)) {
-      if (/^(\.|node_modules$|dist$|test$|bench$|docs$|coverage$)/.test(item)) continue
-      fs.cpSync(join(PROJECT, item), join(copy, item), { recursive: true })
-    }
-    fs.symlinkSync(join(PROJECT, 'node_modules'), join(copy, 'node_modules'))
-    const build = run(process.execPath, ['scripts/build.ts'], copy)
-    expect(build.status, build.stdout + build.stderr).toBe(0)
-    const packed = run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', root], copy)
-    const tarball = fs.readdirSync(root).find((name) => name.endsWith('.tgz'))
-    expect(tarball, packed.stderr).toBeDefined()
-    sizeBytes = fs.statSync(join(root, tarball as string)).size
-
-    // What an installer does, from what is here already: the package, and its dependencies with theirs.
-    const modules = join(root, 'node_modules')
-    fs.mkdirSync(join(modules, 'sealift'), { recursive: true })
-    run('tar', ['-xzf', tarball as string, '-C', join(modules, 'sealift'), '--strip-components=1'])
-    linkDependencies(join(PROJECT, 'package.json'), modules)
-    // What whoever writes TypeScript for Node has besides.
-    linkPackages(['@types/node'], PROJECT, modules)
-    fs.mkdirSync(join(root, 'in'))
-    fs.writeFileSync(join(root, 'in', 'file'), 'content')
-    fs.mkdirSync(join(root, 'ledger'), { mode: 0o700 })
-    fs.writeFileSync(join(root, 'package.json'), '{"type":"module"}')
+    sealift = new PackedPackage()
   }, 60_000)
 
-  afterAll(() => fs.rmSync(root, { recursive: true, force: true }))
+  afterAll(() => sealift.remove())
 
   test('holds the program and its papers, no sources and no tests, and is small', () => {
-    const names = fs.readdirSync(join(root, 'node_modules/sealift'), { recursive: true }).map(String)
+    const names = listAll(join(sealift.modules, 'sealift'))
     expect(names).toEqual(
       expect.arrayContaining([
         'package.json',
@@ -123,43 +135,112 @@ describe('the packed package', () => {
       ]),
     )
     expect(names.filter((name) => /^(src|test|scripts|bench)\/|\.test\.|(?<!\.d)\.ts$/.test(name))).toEqual([])
-    expect(sizeBytes).toBeLessThan(2 * MEGABYTE)
+    expect(sealift.sizeBytes).toBeLessThan(2 * MEGABYTE)
   })
 
-  test('works as a library', () => {
-    fs.writeFileSync(join(root, 'use.mjs'), SCRIPT)
-    const { status, stdout, stderr } = run(process.execPath, ['use.mjs'])
-    expect(stderr).toBe('')
-    expect(stdout.trim().split('\n')).toEqual([
-      JSON.stringify({ savedTo: [join(root, 'out/in')], files: 1 }),
-      'connect_failed',
-    ])
-    expect(status).toBe(0)
-    expect(fs.readFileSync(join(root, 'out/in/file'), 'utf8')).toBe('content')
+  describe('as a library', () => {
+    test('every example of the documents has an outcome here', () => {
+      expect(EXAMPLES.map(({ name }) => name).sort()).toEqual(Object.keys(OUTCOMES).sort())
+    })
+
+    test.concurrent.each(EXAMPLES)('$name', async ({ name, code }) => {
+      const folder = sealift.makeFolder()
+      const work = join(folder, 'work')
+      fill(work)
+      const { status, stdout, stderr } = await sealift.runScript(folder, 'example.ts', code)
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      const { prints, saved = [] } = OUTCOMES[name] ?? { prints: '' }
+      if (typeof prints === 'string') expect(stdout).toBe(prints)
+      else expect(stdout).toMatch(prints)
+      const out = join(work, 'in')
+      expect(listAll(out)).toEqual(saved)
+      for (const path of saved.filter((entry) => fs.statSync(join(out, entry)).isFile())) {
+        const source = fs.existsSync(join(work, path)) ? path : path.slice(path.indexOf('/') + 1)
+        expect(fs.readFileSync(join(out, path)).equals(fs.readFileSync(join(work, source))), path).toBe(true)
+      }
+    })
+
+    test.concurrent('does nothing when it is imported, and is one for import and require', async () => {
+      const folder = sealift.makeFolder()
+      const { status, stdout, stderr } = await sealift.runScript(folder, 'import.mjs', IMPORT_ONLY)
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      const { before, after, isOne } = JSON.parse(stdout) as Record<'before' | 'after' | 'isOne', unknown>
+      expect(after).toEqual(before)
+      expect(isOne).toBe(true)
+      expect(listAll(folder)).toEqual(['home', 'import.mjs', 'tmp', 'work'])
+    })
+
+    test.concurrent.each([
+      ['ended well', WELL, ['done done', 'done done', 'done done', 'done done']],
+      [
+        'failed',
+        FAILED,
+        [
+          'path_missing nothing_to_send usage connect_failed',
+          'nobody_came nobody_came',
+          'auth_failed',
+          'interrupted',
+          'rejected declined',
+          'target_gone target_gone',
+        ],
+      ],
+      [
+        'were stopped',
+        CANCELLED,
+        [
+          'interrupted interrupted',
+          'interrupted',
+          'interrupted',
+          'interrupted',
+          'interrupted interrupted',
+          'interrupted interrupted',
+        ],
+      ],
+    ])('lets the process end by itself after transfers that %s', async (_, program, ends) => {
+      const { status, stdout, stderr } = await sealift.runScript(sealift.makeFolder(), 'program.mjs', program)
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      const lines = stdout.trim().split('\n')
+      const [, lingeredMs = NaN] = /^lingered (\d+)$/.exec(lines.pop() ?? '') ?? []
+      expect(lines).toEqual(ends)
+      expect(Number(lingeredMs)).toBeLessThan(LONGEST_LINGER_MS)
+    })
+  })
+
+  test('has types that hold what the library does, wherever it is used', () => {
+    sealift.add('@types/node')
+    const programs = {
+      'anywhere.ts': ANYWHERE,
+      'with-signals.ts': WITH_SIGNALS,
+      'without-signals.ts': WITHOUT_SIGNALS,
+      'common-js.cts': COMMON_JS,
+      ...Object.fromEntries(EXAMPLES.map(({ code }, at) => [`example-${String(at)}.ts`, code])),
+    }
+    for (const [file, code] of Object.entries(programs)) fs.writeFileSync(join(sealift.root, file), code)
+    const examples = Object.keys(programs).filter((file) => file.startsWith('example-'))
+    const checker = new TypeChecker(sealift.root)
+    const faults = ENVIRONMENTS.map((environment) => {
+      const files = [
+        'anywhere.ts',
+        environment.dom || environment.node ? 'with-signals.ts' : 'without-signals.ts',
+        ...(environment.resolution === 'nodenext' ? ['common-js.cts'] : []),
+        // They print and write with what Node has.
+        ...(environment.node ? examples : []),
+      ]
+      return { ...environment, faults: checker.check(environment, files) }
+    })
+    expect(faults).toEqual(ENVIRONMENTS.map((environment) => ({ ...environment, faults: [] })))
   })
 
   test('takes a pipe through both sides in little memory, into a file and into a pipe', async ({ skip }) => {
     if (process.platform !== 'linux') skip('memory is read from /proc')
     const program = `'${process.execPath}' node_modules/sealift/bin/sealift.js`
-    const shell = (command: string): ChildProcess => {
-      const child = spawn('sh', ['-c', command], {
-        cwd: root,
-        env: { ...env, HOME: root, XDG_DATA_HOME: join(root, 'data') },
-        detached: true,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      onTestFinished(() => {
-        if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
-      })
-      return child
-    }
     for (const target of ['-o piped; :', '-o - | tail -c 1; :']) {
-      const sender = shell(`head -c 300000000 /dev/zero | ${program} send - --pod --port 0`)
+      const sender = sealift.shell(`head -c 300000000 /dev/zero | ${program} send - --pod --port 0`)
       let said = ''
       sender.stderr?.on('data', (text: Uint8Array) => (said += String(text)))
       await expect.poll(() => said, { timeout: 15_000 }).toMatch(/sealift receive \S+\n/)
       const [, address = ''] = /sealift receive (\S+)/.exec(said) ?? []
-      const receiver = shell(`${program} receive ${address} ${target}`)
+      const receiver = sealift.shell(`${program} receive ${address} ${target}`)
       const [sent, received] = await Promise.all([peakOf(sender), peakOf(receiver)])
       const message = `${target}: ${sent} and ${received} bytes`
       expect(sender.exitCode, message).toBe(0)
@@ -167,62 +248,18 @@ describe('the packed package', () => {
       // What is measured is the process that moved it.
       expect(Math.min(sent, received), message).toBeGreaterThan(50e6)
     }
-    expect(fs.statSync(join(root, 'piped', 'stdin')).size).toBe(300_000_000)
+    expect(fs.statSync(join(sealift.root, 'piped', 'stdin')).size).toBe(300_000_000)
   }, 60_000)
 
   test('works as a command', () => {
-    const bin = join(root, 'node_modules/sealift/bin/sealift.js')
+    fs.mkdirSync(join(sealift.root, 'in'))
+    fs.writeFileSync(join(sealift.root, 'in', 'file'), 'content')
+    const bin = join(sealift.modules, 'sealift/bin/sealift.js')
+    const run = (...args: readonly string[]): unknown => sealift.run(process.execPath, [bin, ...args])
     const { version } = JSON.parse(fs.readFileSync(join(PROJECT, 'package.json'), 'utf8')) as { version: string }
-    expect(run(process.execPath, [bin, '--version'])).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' })
-    expect(run(process.execPath, [bin, 'send', 'in', '--dry-run', '--json'])).toMatchObject({ status: 0, stderr: '' })
-    expect(run(process.execPath, [bin, 'status'])).toMatchObject({ status: 0, stdout: '' })
-    expect(run(process.execPath, [bin, 'send', 'nothing', '--pod']).status).toBe(2)
-  })
-
-  test('has types that hold what the library does', () => {
-    fs.writeFileSync(join(root, 'consumer.mts'), CONSUMER)
-    const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc')
-    const options = [
-      '--noEmit',
-      '--strict',
-      '--exactOptionalPropertyTypes',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2024',
-      '--lib',
-      'es2024,dom',
-      '--types',
-      'node',
-    ]
-    const { status, stdout } = run(process.execPath, [compiler, ...options, 'consumer.mts'])
-    expect([status, stdout]).toEqual([0, ''])
+    expect(run('--version')).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' })
+    expect(run('send', 'in', '--dry-run', '--json')).toMatchObject({ status: 0, stderr: '' })
+    expect(run('status')).toMatchObject({ status: 0, stdout: '' })
+    expect(run('send', 'nothing', '--pod')).toMatchObject({ status: 2 })
   })
 })
-
-/** Puts the dependencies of a package, and theirs, into a folder: no more than an installer would. */
-function linkDependencies(packageFile: string, modules: string): void {
-  const { dependencies = {} } = JSON.parse(fs.readFileSync(packageFile, 'utf8')) as {
-    dependencies?: Record<string, string>
-  }
-  linkPackages(Object.keys(dependencies), dirname(packageFile), modules)
-}
-
-function linkPackages(names: readonly string[], from: string, modules: string): void {
-  for (const name of names) {
-    const target = join(modules, name)
-    if (fs.existsSync(target)) continue
-    const found = findPackage(name, from)
-    fs.mkdirSync(dirname(target), { recursive: true })
-    fs.cpSync(found, target, { recursive: true, filter: (path) => basename(path) !== 'node_modules' })
-    linkDependencies(join(found, 'package.json'), modules)
-  }
-}
-
-function findPackage(name: string, from: string): string {
-  for (let folder = from; ; folder = dirname(folder)) {
-    const path = join(folder, 'node_modules', name)
-    if (fs.existsSync(path)) return fs.realpathSync(path)
-    if (folder === dirname(folder)) throw new Error(`${name} is not installed`)
-  }
-}

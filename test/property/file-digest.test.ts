@@ -105,7 +105,7 @@ test('digests equal one-shot SHA-256 for any order of arrival', { timeout: 60_00
       for (const act of acts) {
         if (act.kind === 'answer') await answer(act.cut)
         else if (act.kind === 'restart') {
-          digests.close()
+          void digests.close()
           waiting = []
           reports = 0
           digests = start()

@@ -25,9 +25,10 @@ export class SideProcess {
 
   constructor(task: ChildTask) {
     this.role = task.role
+    const { PATH, NODE_COMPILE_CACHE } = process.env
     const child = spawn(process.execPath, [SCRIPT, JSON.stringify(task)], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'], NODE_NO_WARNINGS: '1' },
+      env: { PATH, NODE_COMPILE_CACHE, NODE_NO_WARNINGS: '1' },
     })
     this.#child = child
     onTestFinished(() => void child.kill('SIGKILL'))

@@ -249,7 +249,6 @@ export class Desk {
       HOME: home,
       XDG_DATA_HOME: join(home, 'data'),
       XDG_CONFIG_HOME: join(home, 'config'),
-      NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code'),
     })
     for (const [name, value] of Object.entries(added)) {
       if (value === undefined) delete env[name]

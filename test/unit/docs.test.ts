@@ -140,6 +140,74 @@ describe('docs/cli.md', () => {
   })
 })
 
+describe('docs/library.md', () => {
+  const page = read('docs/library.md')
+  const namesBelow = (heading: string): string[] => tableBelow(page, heading).flatMap(([names]) => namesIn(names))
+
+  /** The public members of an interface or a class, in order; those that only tests need are none. */
+  function membersOf(file: string, head: string): string[] {
+    const [, body = ''] =
+      new RegExp(`export (?:interface|class) ${head}\\b[^]*?\\{\\n([^]*?)\\n\\}`).exec(read(file)) ?? []
+    return [...body.matchAll(/(@internal.*\n)?^ {2}(?:readonly |get )?(\w+)[?(:]/gm)]
+      .filter(([, internal]) => internal === undefined)
+      .map(([, , name]) => name ?? '')
+      .filter((name) => name !== 'constructor')
+  }
+
+  test('has a row for every function that the library gives, and no other', () => {
+    const given = [...read('src/index.ts').matchAll(/export (?!type)\{([^}]*)\}/g)]
+      .flatMap(([, names = '']) => names.split(','))
+      .map((name) => name.trim())
+      .filter((name) => /^[a-z]\w+$/.test(name))
+    const told = [...(page.match(/(?<=^\| `)\w+(?=\([^`]*\)` \| [^|]* \| )/gm) ?? [])]
+    expect(told.sort()).toEqual(given.sort())
+  })
+
+  test.each([
+    ['### TransferOptions', 'src/library/options.ts', 'TransferOptions'],
+    ['### SendOptions', 'src/library/options.ts', 'SendOptions'],
+    ['### StreamSendOptions', 'src/library/options.ts', 'StreamSendOptions'],
+    ['### ReceiveOptions', 'src/library/options.ts', 'ReceiveOptions'],
+  ])('%s has every option, and no other', (heading, file, name) => {
+    expect(namesBelow(heading).sort()).toEqual(membersOf(file, name).sort())
+  })
+
+  test('has every field of an error, of a transfer and of its result', () => {
+    const result = [
+      ...membersOf('src/library/transfer.ts', 'TransferResult'),
+      ...membersOf('src/transfer/events.ts', 'DoneEvent'),
+    ]
+    const fields = {
+      error: [...membersOf('src/protocol/errors.ts', 'SealiftError'), 'message', 'cause'],
+      transfer: membersOf('src/library/transfer.ts', 'Transfer'),
+      result: result.filter((name) => name !== 'event'),
+    }
+    const rows = new Set(
+      [...page.matchAll(/^\| ((?:`\w+(?:\(\w+\))?`(?:, )?)+) \|/gm)].flatMap(
+        ([, cell = '']) => cell.match(/\w+(?=`|\()/g) ?? [],
+      ),
+    )
+    for (const [what, names] of Object.entries(fields)) {
+      expect(names.length, what).toBeGreaterThan(3)
+      expect(
+        names.filter((name) => !rows.has(name)),
+        what,
+      ).toEqual([])
+    }
+  })
+})
+
+test('the codes that functions of the library say they end with are codes', () => {
+  const sources = globSync('src/library/**/*.ts', { cwd: root }).map((file) => [file, read(file)] as const)
+  const said = sources.flatMap(([file, source]) =>
+    [...source.matchAll(/@throws SealiftError((?:(?!\* @|\*\/)[^])*)/g)].flatMap(([, words = '']) =>
+      [...words.matchAll(/`([a-z]+(?:_[a-z]+)+)`/g)].map(([, code = '']) => ({ file, code })),
+    ),
+  )
+  expect(said.length).toBeGreaterThan(80)
+  expect(said.filter(({ code }) => !(code in ERROR_TABLE))).toEqual([])
+})
+
 describe('docs/protocol.md', () => {
   const protocol = read('docs/protocol.md')
 

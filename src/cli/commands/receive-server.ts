@@ -53,6 +53,7 @@ export async function receiveAsServer(given: ReceiveServerCommandOptions, signal
     token: tokenOfEnvironment(),
     password: findPassword(given.passwordFile),
     identityPassword: identityPasswordFinder(output, signal),
+    fileEvents: output.json || output.verbose,
     onEvent: (event) => showEvent(event, output),
   })
   sayListening(server, settings, output)

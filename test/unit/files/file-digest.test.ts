@@ -267,7 +267,7 @@ describe('FrontierDigests', () => {
   test('nothing is reported after close', async () => {
     const { digests, done, failed } = bench([noise(3 * MIB)])
     digests.addStored(0, 0, 3 * MIB)
-    digests.close()
+    void digests.close()
     for (let turn = 0; turn < 10; turn++) await nextTurn()
     digests.add(0, 0, noise(3 * MIB))
     expect([done, failed]).toEqual([[], []])

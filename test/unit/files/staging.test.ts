@@ -152,17 +152,19 @@ test('staging that nobody touched for seven days is removed, and nothing else', 
     aside: '.sealift-b.part.stale-2',
     fresh: '.sealift-c.part',
     other: '.sealift-x',
+    unfinished: '.sealift-u.part',
+    unfinishedAside: '.sealift-u.part.stale-1',
   }
   plant(place, { ...victims, ...Object.fromEntries(Object.values(names).map((name) => [name, inside])) })
   plant(place, { '.sealift-f.part': 'a file', '.sealift-l.part': { link: 'outside' } })
   const nowMs = fs.statSync(join(place, names.old)).mtimeMs + 7 * DAY_MS + 1000
   fs.utimesSync(join(place, names.fresh), nowMs / 1000, nowMs / 1000 - 6 * 24 * 3600)
-  expect(removeStaleStaging(place, nowMs)).toBe(2)
+  expect(removeStaleStaging(place, nowMs, new Set(['u']))).toBe(3)
   expect(fs.readdirSync(place).sort()).toEqual(
-    ['.sealift-c.part', '.sealift-f.part', '.sealift-l.part', '.sealift-x', 'outside'].sort(),
+    ['.sealift-c.part', '.sealift-f.part', '.sealift-l.part', '.sealift-u.part', '.sealift-x', 'outside'].sort(),
   )
   expect(fs.readdirSync(join(place, 'outside'))).toEqual(['keep'])
-  expect(removeStaleStaging(join(place, 'not there'), nowMs)).toBe(0)
+  expect(removeStaleStaging(join(place, 'not there'), nowMs, new Set())).toBe(0)
 })
 
 test('opening staging again marks it as used', () => {

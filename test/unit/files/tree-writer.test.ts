@@ -1,8 +1,10 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { FileSystem } from '../../../src/files/file-system.ts'
 import { nodeFileSystem } from '../../../src/files/file-system.ts'
+import type { Intent } from '../../../src/files/publish.ts'
+import { stagingName } from '../../../src/files/staging.ts'
 import { TreeWriter } from '../../../src/files/tree-writer.ts'
 import { KIND_FILE, Manifest } from '../../../src/protocol/manifest.ts'
 import type { Tree } from './tree-place.ts'
@@ -256,6 +258,31 @@ describe('permissions', () => {
       expect(lookAt(place)).toMatchObject({ 'tree/inner/folder/f': 'y' })
     },
   )
+
+  test('the umask of the process holds and is never set, not even for a moment', async () => {
+    const place = makePlace()
+    const before = process.umask(0o027)
+    const asked = vi.spyOn(process, 'umask')
+    onTestFinished(() => {
+      asked.mockRestore()
+      process.umask(before)
+    })
+    const tree = { tree: { folder: { file: { text: 'x', mode: 0o666 } }, mode: 0o777 } }
+    const manifest = manifestOf(tree)
+    const plan = planFor(manifest, place)
+    // What a killed process left there had its umask, not this one's.
+    const staging = join(place, stagingName(TRANSFER_ID))
+    fs.mkdirSync(join(staging, 'umask'), { recursive: true, mode: 0o700 })
+    const writer = TreeWriter.open({ outputDir: place, transferId: TRANSFER_ID, manifest, plan })
+    await writer.write(1, 0, Buffer.from('x'))
+    expect(fs.readdirSync(staging)).toEqual(['root-0'])
+    const [intent] = writer.preparePublish([0])
+    writer.publish(intent as Intent)
+    writer.remove()
+    expect(asked).not.toHaveBeenCalled()
+    const modes = ['tree', 'tree/file'].map((name) => (fs.statSync(join(place, name)).mode & 0o777).toString(8))
+    expect(modes).toEqual(['750', '640'])
+  })
 
   test('a umask that is wider than the process has', async () => {
     const place = makePlace()

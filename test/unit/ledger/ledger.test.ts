@@ -120,15 +120,23 @@ describe('transfers', () => {
     const sender = { role: 'sender', transferType: 'upload', ...wanted } as const
     const first = await ledger.transfers.create(receiverOf(ID_A, sender))
     await ledger.transfers.create(receiverOf(ID_B, wanted))
-    const find = ledger.transfers.findResumableSender.bind(ledger.transfers)
-    expect((await find({ ...wanted, options: { exclude: ['x'], all: true } }))?.key).toBe(first)
-    expect(await find({ ...wanted, roots: ['/b', '/a'] })).toBeNull()
-    expect(await find({ ...wanted, options: { all: false, exclude: ['x'] } })).toBeNull()
-    expect(await find({ ...wanted, checksum: 'd' })).toBeNull()
-    expect((await ledger.transfers.findReplaceableSender(wanted.roots))?.key).toBe(first)
+    const find = async (what: typeof wanted): Promise<number[]> =>
+      (await ledger.transfers.listResumableSenders(what)).map(({ key }) => key)
+    const replaceable = async (): Promise<number[]> =>
+      (await ledger.transfers.listReplaceableSenders(wanted.roots)).map(({ key }) => key)
+    expect(await find({ ...wanted, options: { exclude: ['x'], all: true } })).toEqual([first])
+    expect(await find({ ...wanted, roots: ['/b', '/a'] })).toEqual([])
+    expect(await find({ ...wanted, options: { all: false, exclude: ['x'] } })).toEqual([])
+    expect(await find({ ...wanted, checksum: 'd' })).toEqual([])
+    expect(await replaceable()).toEqual([first])
+    const second = await ledger.transfers.create(
+      receiverOf('0c0c0c0c-0000-4000-8000-00000000000c', { ...sender, checksum: 'd' }),
+    )
+    expect(await find(wanted)).toEqual([first])
+    expect(await replaceable()).toEqual([second, first])
     await ledger.transfers.finish(first, 'completed')
-    expect(await find(wanted)).toBeNull()
-    expect(await ledger.transfers.findReplaceableSender(wanted.roots)).toBeNull()
+    expect(await find(wanted)).toEqual([])
+    expect(await replaceable()).toEqual([second])
   })
 
   test('the end leaves the row and takes what was only needed to go on, of this transfer alone', async () => {
@@ -234,7 +242,7 @@ describe('resume keys', () => {
     const key = await ledger.transfers.create(receiverOf(ID_A))
     await ledger.resumeKeys.save(receiverKey(1, { transfer: key }))
     await ledger.transfers.finish(key, 'completed')
-    expect(await ledger.resumeKeys.newestForHost('h', '/o', 8)).toHaveLength(1)
+    expect(await ledger.resumeKeys.newestForHost('h', 1, '/o', 8)).toHaveLength(1)
     await ledger.transfers.markTold(key)
     expect(await ledger.resumeKeys.findById(id(1), 'receiver')).toBeNull()
     expect(await ledger.transfers.get(key)).toMatchObject({ told: true })
@@ -257,7 +265,7 @@ describe('resume keys', () => {
     await ledger.resumeKeys.attach(id(2), 'receiver', touched)
     nowMs += 1000
     await ledger.transfers.update(touched, { epoch: 1 })
-    const offered = await ledger.resumeKeys.newestForHost('h', '/o', 8)
+    const offered = await ledger.resumeKeys.newestForHost('h', 1, '/o', 8)
     expect(offered.map((key) => key.resumeId[0])).toEqual([2, 10, 8, 7, 6, 5, 4, 3])
   })
 

@@ -1,4 +1,4 @@
-/** The library over loopback: many transfers in one process, stopped at any stage, and nothing left behind. */
+/** The library over loopback: what both sides say, decide, wait for and fail with. */
 
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -9,57 +9,11 @@ import {
   type DoneEvent,
   type FileEvent,
   type ListeningEvent,
-  receiveFiles,
-  type ReceiveOptions,
-  SealiftError,
   sendFiles,
-  type SendOptions,
-  type Transfer,
-  type TransferEvent,
   type TransferResult,
 } from '../../../src/index.ts'
-import type { Stage } from '../../../src/transfer/stage.ts'
-import { makePlace, type Place } from '../../rigs/place.ts'
-import { differences, listTree } from '../../rigs/small-tree.ts'
-
-interface Side {
-  readonly events: TransferEvent[]
-  readonly transfer: Transfer
-  readonly end: Promise<TransferResult | SealiftError>
-}
-
-function follow(transfer: Transfer, onEvent: (event: TransferEvent) => void = () => undefined): Side {
-  const events: TransferEvent[] = []
-  const run = async (): Promise<TransferResult | SealiftError> => {
-    for await (const event of transfer) {
-      events.push(event)
-      onEvent(event)
-    }
-    return transfer.done.catch((error: unknown) => error as SealiftError)
-  }
-  return { events, transfer, end: run() }
-}
-
-async function send(place: Place, options: SendOptions = {}): Promise<Side & { connect: string }> {
-  const listening = Promise.withResolvers<string>()
-  const transfer = sendFiles(place.source, {
-    pod: true,
-    port: 0,
-    waitMs: 15_000,
-    ledgerPath: place.senderLedger,
-    ...options,
-  })
-  const side = follow(transfer, (event) => {
-    if (event.event === 'listening') listening.resolve(event.connect)
-  })
-  void side.end.then((error) => listening.reject(error as SealiftError))
-  return { ...side, connect: await listening.promise }
-}
-
-const receive = (place: Place, connect: string, options: ReceiveOptions = {}): Side =>
-  follow(receiveFiles(connect, { outputDir: place.out, ledgerPath: place.receiverLedger, ...options }))
-
-const arrived = (place: Place): string[] => differences(listTree(place.source), listTree(join(place.out, 'tree')))
+import { makePlace } from '../../rigs/place.ts'
+import { missing, receive, send } from '../../rigs/two-sides.ts'
 
 describe('sendFiles and receiveFiles', () => {
   test('have typed events, and results that say where things are', async () => {
@@ -69,31 +23,12 @@ describe('sendFiles and receiveFiles', () => {
     const [received, sent] = await Promise.all([receiver.end, sender.end])
     expect(received).toMatchObject({ savedTo: [join(place.out, 'tree')], resumedBytes: 0 })
     expect(sent).toMatchObject({ savedTo: [], files: (received as TransferResult).files })
-    expect(arrived(place)).toEqual([])
+    expect(missing(place)).toEqual([])
     for (const event of sender.events) {
       if (event.event === 'listening') expectTypeOf(event).toEqualTypeOf<ListeningEvent>()
       if (event.event === 'listening') expectTypeOf(event.connect).toEqualTypeOf<string>()
       if (event.event === 'file') expectTypeOf(event).toEqualTypeOf<FileEvent>()
       if (event.event === 'done') expectTypeOf(event).toEqualTypeOf<DoneEvent>()
-    }
-  })
-
-  test('run side by side in one process, also with one ledger for all', async () => {
-    const places = [21, 22, 23, 24].map((seed) => makePlace(seed, { files: 5, largeBytes: 400_000 }))
-    const ledgerPath = (places[0] as Place).senderLedger
-    const ends = await Promise.all(
-      places.map(async (place) => {
-        const sender = await send(place, { ledgerPath })
-        const receiver = receive(place, sender.connect, { ledgerPath })
-        return Promise.all([receiver.end, sender.end])
-      }),
-    )
-    for (const [at, [received, sent]] of ends.entries()) {
-      expect([received, sent], `pair ${at}`).toEqual([
-        expect.objectContaining({ resumedBytes: 0 }),
-        expect.objectContaining({ resumedBytes: 0 }),
-      ])
-      expect(arrived(places[at] as Place)).toEqual([])
     }
   })
 
@@ -103,7 +38,7 @@ describe('sendFiles and receiveFiles', () => {
     const receiver = receive(place, sender.connect, { fileEvents: false })
     await Promise.all([receiver.end, sender.end])
     expect([...sender.events, ...receiver.events].filter(({ event }) => event === 'file')).toEqual([])
-    expect(arrived(place)).toEqual([])
+    expect(missing(place)).toEqual([])
   })
 
   test('let the receiver decide: a no, another policy, a throw, all by what the offer shows', async () => {
@@ -131,7 +66,7 @@ describe('sendFiles and receiveFiles', () => {
       accept: async ({ differing }) => (differing === 1 ? 'overwrite' : false),
     })
     await Promise.all([chosen.end, overwriting.end])
-    expect(arrived(place)).toEqual([])
+    expect(missing(place)).toEqual([])
 
     fs.rmSync(join(place.out, 'tree'), { recursive: true })
     const throwing = await send(place)
@@ -164,62 +99,6 @@ describe('sendFiles and receiveFiles', () => {
     expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length).toBeLessThanOrEqual(before)
     first.transfer.cancel()
     expect(await first.end).toMatchObject({ code: 'interrupted' })
-  })
-})
-
-describe('a stop', () => {
-  const SENDER_STAGES: readonly Stage[] = ['listening', 'offer', 'manifest', 'accepted', 'done']
-  const RECEIVER_STAGES: readonly Stage[] = [
-    'accepted',
-    'chunk',
-    'before-checkpoint',
-    'after-checkpoint',
-    'before-sync',
-    'before-publish',
-  ]
-
-  test.each([
-    ...SENDER_STAGES.map((stage) => ['sender', stage] as const),
-    ...RECEIVER_STAGES.map((stage) => ['receiver', stage] as const),
-  ])('of the %s at %s ends both well, and the next run ends the transfer', async (side, stage) => {
-    const place = makePlace(31, { files: 4, largeBytes: 1_500_000 })
-    const stop = new AbortController()
-    const probe = (at: Stage): void => {
-      if (at === stage) stop.abort(new SealiftError('interrupted', 'stopped by the test'))
-    }
-    const sender = await send(place, side === 'sender' ? { signal: stop.signal, probe } : {})
-    const receiver = receive(place, sender.connect, side === 'receiver' ? { signal: stop.signal, probe } : {})
-    const stopped = await (side === 'sender' ? sender : receiver).end
-    if (!(stopped instanceof SealiftError)) {
-      // So late that all was done.
-      expect(['done', 'before-sync', 'before-publish']).toContain(stage)
-    } else expect(stopped).toMatchObject({ code: 'interrupted', message: 'stopped by the test' })
-    // What is being published is published still, and then there is nothing to resume.
-    if (stage === 'before-publish' && stopped instanceof SealiftError)
-      expect(stopped.hint).toMatch(/all is saved already/)
-    if (side === 'sender') receiver.transfer.cancel()
-    if (side === 'sender') await receiver.end
-    expect(fs.readdirSync(place.out).filter((name) => !name.endsWith('.part') && name !== 'tree')).toEqual([])
-
-    let again = sender
-    if (side === 'sender') again = await send(place, { port: Number(/:(\d+):/.exec(sender.connect)?.[1]) })
-    const finishing = receive(place, again.connect)
-    expect(await finishing.end).not.toBeInstanceOf(SealiftError)
-    expect(await again.end).not.toBeInstanceOf(SealiftError)
-    expect(arrived(place)).toEqual([])
-    expect(fs.readdirSync(place.out)).toEqual(['tree'])
-  })
-
-  test('before anything begins leaves no trace', async () => {
-    const place = makePlace(32)
-    const signal = AbortSignal.abort(new SealiftError('terminated', 'too late'))
-    await expect(
-      sendFiles(place.source, { pod: true, port: 0, signal, ledgerPath: place.senderLedger }).done,
-    ).rejects.toMatchObject({ code: 'terminated' })
-    await expect(
-      receiveFiles('127.0.0.1:1:a-b', { signal, outputDir: place.out, ledgerPath: place.receiverLedger }).done,
-    ).rejects.toMatchObject({ code: 'terminated' })
-    expect(fs.readdirSync(place.out)).toEqual([])
   })
 })
 

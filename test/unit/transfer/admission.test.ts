@@ -177,12 +177,20 @@ describe('strangers', () => {
     const door = open()
     const heard = watch(await door.dial())
     await settle()
-    door.admission.close()
+    await door.admission.close()
     const late = watch(await door.dial())
     await until(() => heard.ended && late.ended)
     expect(door.refused.map(({ code }) => code)).toEqual(['connection_lost'])
     expect(late.bytes.length).toBe(0)
   })
+})
+
+test('a refused peer that may still read why is let go of when the door closes', async () => {
+  const door = open()
+  expect(await door.come('another-token')).toBe('auth_failed')
+  expect(clock.timers).toBe(1)
+  await door.admission.close()
+  expect(clock.timers).toBe(0)
 })
 
 describe('wrong guesses', () => {

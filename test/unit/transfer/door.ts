@@ -142,7 +142,7 @@ export class Door {
   }
 
   close(): void {
-    this.admission.close()
+    void this.admission.close()
     for (const { session } of this.sessions) session.fail(new Error('the test is over'))
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { EventQueue } from '../../../src/transfer/event-queue.ts'
+import { EventQueue, MAX_UNREAD_EVENTS } from '../../../src/transfer/event-queue.ts'
 import type { TransferEvent } from '../../../src/transfer/events.ts'
 import { settle } from './virtual-time.ts'
 
@@ -69,5 +69,132 @@ describe('the queue of events', () => {
     const queue = new EventQueue()
     queue.end()
     expect(await rest(queue)).toEqual([])
+  })
+
+  test('keeps the newest, and where the sender listens, while nobody reads', async () => {
+    const queue = new EventQueue()
+    const listening = {
+      event: 'listening',
+      transferId: 'id',
+      address: '127.0.0.1',
+      port: 1,
+      token: 'a-b',
+      tailnet: null,
+      connect: '',
+      fingerprint: null,
+      files: 1,
+      bytes: 1,
+    } as const
+    queue.push(warning('first'))
+    queue.push(listening)
+    const count = 200_000
+    for (let at = 0; at < count; at++) queue.push(warning(`${at}`))
+    queue.end()
+    const events = await rest(queue)
+    expect(events[0]).toEqual(listening)
+    expect(events.at(-1)).toEqual(warning(`${count - 1}`))
+    expect(events.length).toBeGreaterThan(MAX_UNREAD_EVENTS)
+    expect(events.length).toBeLessThanOrEqual(2 * MAX_UNREAD_EVENTS)
+  })
+
+  test('drops nothing once somebody reads, however slowly', async () => {
+    const queue = new EventQueue()
+    const reader = queue[Symbol.asyncIterator]()
+    for (let at = 0; at < 10_000; at++) queue.push(warning(`${at}`))
+    queue.end()
+    let count = 0
+    for (let next = await reader.next(); next.done !== true; next = await reader.next()) {
+      expect(next.value).toEqual(warning(`${count}`))
+      count++
+    }
+    expect(count).toBe(10_000)
+  })
+
+  test('makes the events of a run when they are read, and no sooner', async () => {
+    const queue = new EventQueue()
+    let made = 0
+    function* run(): Generator<TransferEvent> {
+      for (; made < 1_000_000; made++) yield warning(`${made}`)
+    }
+    queue.push(warning('before'))
+    queue.push(run())
+    queue.push(warning('after'))
+    expect(made).toBe(0)
+    const reader = queue[Symbol.asyncIterator]()
+    expect((await reader.next()).value).toEqual(warning('before'))
+    expect((await reader.next()).value).toEqual(warning('0'))
+    expect((await reader.next()).value).toEqual(warning('1'))
+    expect(made).toBeLessThan(3)
+    made = 999_999
+    expect((await reader.next()).value).toEqual(warning('after'))
+  })
+
+  test('drops the oldest runs too while nobody reads', async () => {
+    const queue = new EventQueue()
+    for (let at = 0; at < 100_000; at++) queue.push([warning(`${at}`)])
+    queue.end()
+    const events = await rest(queue)
+    expect(events.at(-1)).toEqual(warning('99999'))
+    expect(events.length).toBeLessThanOrEqual(2 * MAX_UNREAD_EVENTS)
+  })
+
+  test('lets a loop be left and begun again: nothing that waited is lost', async () => {
+    const queue = new EventQueue()
+    for (const name of ['a', 'b', 'c']) queue.push(warning(name))
+    for await (const event of queue) {
+      expect(event).toEqual(warning('a'))
+      break
+    }
+    queue.push(warning('d'))
+    queue.end()
+    expect(await rest(queue)).toEqual([warning('b'), warning('c'), warning('d')])
+  })
+
+  test('gathers no more than it may after a loop was left', async () => {
+    const queue = new EventQueue()
+    const reader = queue[Symbol.asyncIterator]()
+    for (let at = 0; at < 10_000; at++) queue.push(warning(`${at}`))
+    await reader.return?.()
+    queue.end()
+    expect((await rest(queue)).length).toBe(MAX_UNREAD_EVENTS)
+  })
+
+  test('gives each event to one of several readers, and ends all of them', async () => {
+    const queue = new EventQueue()
+    const both = [rest(queue), rest(queue)]
+    await settle()
+    for (let at = 0; at < 10; at++) {
+      queue.push(warning(`${at}`))
+      if (at % 3 === 0) await settle()
+    }
+    queue.end()
+    const events = (await Promise.all(both)).flat()
+    expect(events.length).toBe(10)
+    expect(new Set(events).size).toBe(10)
+  })
+
+  test('ends a reader that waits when it is told to return', async () => {
+    const queue = new EventQueue()
+    const reader = queue[Symbol.asyncIterator]()
+    const waiting = reader.next()
+    await settle()
+    expect(await reader.return?.()).toEqual({ done: true, value: undefined })
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    expect(await reader.next()).toEqual({ done: true, value: undefined })
+  })
+
+  test('answers several calls of next at once, in order', async () => {
+    const queue = new EventQueue()
+    const reader = queue[Symbol.asyncIterator]()
+    const asked = [reader.next(), reader.next(), reader.next()]
+    await settle()
+    queue.push(warning('a'))
+    queue.push(warning('b'))
+    queue.end()
+    expect((await Promise.all(asked)).map(({ value }) => value as unknown)).toEqual([
+      warning('a'),
+      warning('b'),
+      undefined,
+    ])
   })
 })

@@ -155,3 +155,18 @@ test('ends with the reason it is stopped for, also while it waits for a chunk to
   expect(await end).toBe(reason)
   expect(outgoing.scheduler.lease({}, 1000)).toEqual({ start: 0, end: 1000 })
 })
+
+test('is closed only when no lane works on a chunk any more', async () => {
+  const { outgoing, lane, stop, end } = moving(50_000)
+  await rest()
+  stop.abort(new Error('enough'))
+  await end
+  let isClosed = false
+  const closing = outgoing.close().then(() => (isClosed = true))
+  const [last, ...others] = lane.sendings
+  for (const { done } of others) done.reject(new Error('stopped'))
+  await rest()
+  expect(isClosed).toBe(false)
+  last?.done.reject(new Error('stopped'))
+  await closing
+})
