@@ -35,6 +35,7 @@ describe.concurrent('a folder and a file', () => {
       token: expect.stringMatching(/^[a-z]+-[a-z]+$/) as string,
       tailnet: null,
       connect: `127.0.0.1:${sender.port}:${sender.token}`,
+      fingerprint: null,
       files: 6,
       bytes: 24,
     })
