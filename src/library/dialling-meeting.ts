@@ -23,6 +23,8 @@ import { SenderKeys } from './sender-keys.ts'
 import type { MeetingContext, SenderMeeting } from './sender-meeting.ts'
 import type { ServerEntrance } from './server-entrance.ts'
 
+const DISK_EXIT_CODE = new SealiftError('disk_full', '').exitCode
+
 export class DiallingMeeting implements SenderMeeting {
   readonly waitMs = null
   readonly #entrance: ServerEntrance
@@ -71,7 +73,8 @@ export class DiallingMeeting implements SenderMeeting {
         options.probe?.('handshake-confirmed')
         return this.#session(dialled, sender)
       },
-      isOver: () => false,
+      // A full disk or quota is for whoever runs the server to mend: coming back at once would meet it again.
+      isOver: ({ exitCode }) => exitCode === DISK_EXIT_CODE,
       onRetry: ({ code, message }) => emit({ event: 'warning', code, message: `${message}; connecting again` }),
     }))
     const error = await redialling.run(signal)

@@ -12,7 +12,7 @@ import { listenTcp } from '../carriers/tcp.ts'
 import type { ServerSettings } from '../config/server-settings.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { freeBytes } from '../files/free-space.ts'
-import { checkTarget } from '../files/staging.ts'
+import { checkTarget, removeStaleStaging } from '../files/staging.ts'
 import { Quotas } from '../guard/quotas.ts'
 import type { AuthorizedKeys } from '../identity/authorized-keys.ts'
 import { fingerprintOf } from '../identity/public-key.ts'
@@ -113,6 +113,8 @@ export class ReceivingServer {
   async start(): Promise<{ readonly address: string; readonly port: number }> {
     const { ledger, settings, audit, onConnection } = this.#options
     checkTarget(this.#outputDir)
+    const unfinished = await ledger.transfers.listUnfinished('receiver')
+    removeStaleStaging(this.#outputDir, Date.now(), new Set(unfinished.map(({ id }) => id)))
     // What an earlier process had reserved, nobody brings now.
     await ledger.quotas.releaseAll()
     await ledger.bans.adopt()

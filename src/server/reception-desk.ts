@@ -88,7 +88,7 @@ export class ReceptionDesk {
       await visit.prepare()
       if (this.#stopped !== null) void seat.conversation.stop(this.#stopped)
       outcome = await seat.conversation.run()
-      await visit.close(outcome.kind === 'done')
+      await visit.close(outcome)
     } catch (thrown) {
       fault = toSealiftError(thrown)
       session.fail(fault)

@@ -16,7 +16,7 @@ import type { Clock } from '../transfer/clock.ts'
 import type { EndedEntry } from '../transfer/ended-entries.ts'
 import { findKnownTransfer } from '../transfer/known-transfer.ts'
 import type { StartedTransfer } from '../transfer/lasting-reception.ts'
-import type { AcceptedTransfer, Reception } from '../transfer/receiver-session.ts'
+import type { AcceptedTransfer, ReceiverOutcome, Reception } from '../transfer/receiver-session.ts'
 import { DirectReception } from '../transfer/reception.ts'
 import type { StageProbe } from '../transfer/stage.ts'
 import type { Guest } from './guest.ts'
@@ -82,6 +82,7 @@ export class Visit implements Reception {
   #arrivedBytes = 0
   #mayReachBytes = Number.MAX_SAFE_INTEGER
   #growing = false
+  #isOpenEnded = false
 
   constructor(options: VisitOptions) {
     this.#options = options
@@ -157,6 +158,7 @@ export class Visit implements Reception {
   async accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
     const reception = this.#reception
     if (reception === null) throw new SealiftError('protocol_violation', 'a manifest without an offer')
+    this.#isOpenEnded = offer.bytes === null
     const accepted = await reception.accept(offer, manifest, signal)
     const { ledger, reserve, record, bytesPerSecond } = this.#options
     const row = await ledger.transfers.find(offer.transferId, 'receiver')
@@ -205,9 +207,12 @@ export class Visit implements Reception {
   }
 
   /** Lets go of everything; what is safe stays. A key that no transfer came to need is dropped. */
-  async close(isDone: boolean): Promise<void> {
+  async close(outcome: ReceiverOutcome): Promise<void> {
     const { ledger, guest, release } = this.#options
-    if (isDone) await this.#reception?.told()
+    if (outcome.kind === 'done') await this.#reception?.told()
+    // What was read once cannot come again, unless the connection alone broke.
+    else if (this.#isOpenEnded && (outcome.kind === 'ended' || outcome.error.code === 'peer_stopped'))
+      await this.#reception?.giveUp(outcome.error)
     await this.#reception?.close()
     if (this.#key !== null) await release(this.#key)
     const { key } = await findKnownTransfer(ledger, guest.resumeId)

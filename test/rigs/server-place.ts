@@ -120,13 +120,17 @@ export class ServerPlace {
   }
 
   push(sender: string, paths: string | readonly string[], options: SendOptions = {}): Transfer {
-    return sendFiles(paths, {
+    return sendFiles(paths, { ...this.pushOptions(sender), ...options })
+  }
+
+  /** With the token of the server, where it has one. */
+  pushOptions(sender: string): SendOptions {
+    return {
       to: this.address,
       ledgerPath: this.path(sender, 'ledger', 'l.db'),
       configFolder: this.path(sender, 'config'),
       ...(this.#server?.token == null ? {} : { token: this.#server.token }),
-      ...options,
-    })
+    }
   }
 
   /** A push to its end. */
