@@ -18,20 +18,25 @@ export interface ServerOptions {
   readonly passwordFile?: string
 }
 
+/** How a secret that is missing may be asked for. */
+export interface Asking {
+  /** Whether at all. */
+  readonly asks: boolean
+  readonly output: Output
+  readonly signal: AbortSignal
+  /** Takes away what is drawn where the question will stand. */
+  readonly clear: () => void
+}
+
 /**
  * Where to send: to the server that is named, else to whoever comes.
  * @throws SealiftError `usage`, `settings_invalid`
  */
-export function readDestination(
-  given: PlaceOptions & ServerOptions,
-  asks: boolean,
-  output: Output,
-  signal: AbortSignal,
-): Partial<SendOptions> {
+export function readDestination(given: PlaceOptions & ServerOptions, asking: Asking): Partial<SendOptions> {
   const to = readServer(given)
   if (to !== undefined) {
     const { port: _, waitMs, ...place } = readPlace(given)
-    if (waitMs === undefined) return { ...place, to, ...readEntrance(given, asks, output, signal) }
+    if (waitMs === undefined) return { ...place, to, ...readEntrance(given, asking) }
     throw new SealiftError('usage', '--wait is for a sender that listens', { hint: 'leave out --wait or --to' })
   }
   const only = { '--identity': given.identity, '--server-key': given.serverKey, '--password-file': given.passwordFile }
@@ -41,12 +46,7 @@ export function readDestination(
 }
 
 /** What may be needed to be let in by a server. @throws SealiftError `settings_invalid` */
-export function readEntrance(
-  given: ServerOptions,
-  asks: boolean,
-  output: Output,
-  signal: AbortSignal,
-): Partial<SendOptions> {
+export function readEntrance(given: ServerOptions, { asks, output, signal, clear }: Asking): Partial<SendOptions> {
   return {
     identity: given.identity,
     serverKey: given.serverKey,
@@ -54,8 +54,10 @@ export function readEntrance(
     password: findPassword(given.passwordFile),
     identityPassword: identityPasswordFinder(output, signal),
     askSecret: asks
-      ? (what, stop) =>
-          askSecret(what === 'token' ? 'Token of the server:' : 'Password of the server:', stop as AbortSignal)
+      ? (what, stop) => {
+          clear()
+          return askSecret(what === 'token' ? 'Token of the server:' : 'Password of the server:', stop as AbortSignal)
+        }
       : undefined,
   }
 }

@@ -35,6 +35,7 @@ export class DiallingMeeting implements SenderMeeting {
   #resumeId: Uint8Array | null = null
   #applicant: Applicant
   #hasAsked = false
+  #isAsking = false
 
   /** @param entrance taken over */
   constructor(entrance: ServerEntrance, context: MeetingContext) {
@@ -49,7 +50,7 @@ export class DiallingMeeting implements SenderMeeting {
   }
 
   get waiting(): Waiting | null {
-    return this.#redialling?.waiting ?? null
+    return this.#isAsking ? null : (this.#redialling?.waiting ?? null)
   }
 
   identityOf(): null {
@@ -100,7 +101,8 @@ export class DiallingMeeting implements SenderMeeting {
       const isMissing = (asked === 'token' || asked === 'password') && this.#secrets[asked] === null
       if (!isMissing || askSecret === undefined || this.#hasAsked) throw thrown
       this.#hasAsked = true
-      const text = await askSecret(asked, signal)
+      this.#isAsking = true
+      const text = await askSecret(asked, signal).finally(() => (this.#isAsking = false))
       this.#secrets[asked] = asked === 'token' ? normalizeToken(text) : normalizePassword(text)
       this.#applicant = this.#apply()
       return this.#dialer(keys, hurry).connect(signal)

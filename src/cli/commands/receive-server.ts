@@ -152,7 +152,9 @@ function showEvent(event: ServerEvent, output: Output): void {
   output.event(event)
   if (event.event === 'connected') output.detail(`${shown(event.peer)} connected (${event.suite}).`)
   if (event.event === 'banned') output.say(`${shown(event.peer)}: banned until ${event.until} (${shown(event.code)})`)
-  if (event.event === 'refused') output.say(`${shown(event.peer)}: refused (${event.code})`)
+  // Whoever leaves before it is let in may come again at once: to ask its user for the token, say.
+  if (event.event === 'refused' && event.code === 'connection_lost') output.detail(`${shown(event.peer)} left.`)
+  else if (event.event === 'refused') output.say(`${shown(event.peer)}: refused (${event.code})`)
   if (event.event === 'warning') output.warn(event.message)
   if (event.event === 'done')
     output.say(`Received ${formatFiles(event.files)}, ${formatSize(event.bytes)} (${event.transferId}).`)

@@ -24,6 +24,7 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
       hint: 'sealift status lists them; sealift resume ID goes on with one',
     })
   const output = new Output(given)
+  const asks = output.canAsk && given.yes !== true
   const bytesPerSecond = readRate(given.bwlimit)
   const to = readServer(given)
   const view = new TransferView(output, bytesPerSecond)
@@ -31,7 +32,7 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
     signal,
     fileEvents: output.json,
     ...readPlace(given),
-    ...readEntrance(given, output.canAsk && given.yes !== true, output, signal),
+    ...readEntrance(given, { asks, output, signal, clear: () => view.clear() }),
     to,
     // It is that of the server then, and stands in its address.
     ...(to === undefined ? {} : { port: undefined }),

@@ -35,10 +35,12 @@ export async function send(named: readonly string[], given: SendCommandOptions, 
   const output = new Output(given)
   const paths = [...named, ...(given.file ?? [])]
   const asks = output.canAsk && given.yes !== true
+  const bytesPerSecond = readRate(given.bwlimit)
+  const view = new TransferView(output, bytesPerSecond)
   const options: SendOptions = {
     signal,
     fileEvents: output.json,
-    ...readDestination(given, asks, output, signal),
+    ...readDestination(given, { asks, output, signal, clear: () => view.clear() }),
     exclude: given.exclude,
     excludeFrom: readPatternFiles(given.excludeFrom),
     all: given.all,
@@ -47,7 +49,7 @@ export async function send(named: readonly string[], given: SendCommandOptions, 
     compress: given.compress,
     compressionLevel: readNumber(given.compressionLevel, '--compression-level', 1, 22),
     priority: readNumber(given.priority, '--priority', 0, 9),
-    bytesPerSecond: readRate(given.bwlimit),
+    bytesPerSecond,
   }
   if (given.name !== undefined && !paths.includes(STDIN))
     throw new SealiftError('usage', '--name is for standard input only', { hint: 'files keep their own names' })
@@ -69,7 +71,6 @@ export async function send(named: readonly string[], given: SendCommandOptions, 
     await showPlan(paths, options, output)
     return
   }
-  const view = new TransferView(output, options.bytesPerSecond)
   const questions = asks
     ? askSender(output, { isOneRoot: paths.length === 1, leftOut: (found) => view.expect(found) })
     : {}
