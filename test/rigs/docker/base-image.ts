@@ -28,8 +28,8 @@ export const BASE_IMAGE_CHANGE =
  * @throws Error with the reason, as one line
  */
 export function makeBaseImage(say: (line: string) => void): string {
-  const lockfile = FROM_PROJECT.map((file) => fs.readFileSync(join(PROJECT, file)))
-  const name = createHash('sha256').update(Buffer.concat(lockfile)).update(process.version).digest('hex').slice(0, 16)
+  const lockfile = fs.readFileSync(join(PROJECT, 'package-lock.json'))
+  const name = createHash('sha256').update(lockfile).update(process.version).digest('hex').slice(0, 16)
   const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'sealift', 'docker')
   const archive = join(cache, `${name}.tar`)
   if (fs.existsSync(archive)) return archive
