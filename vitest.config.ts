@@ -10,12 +10,19 @@ const slow = process.env['SEALIFT_SLOW'] === '1'
 
 /** A real tailnet (`npm run test:tailnet`), and nothing else. */
 const tailnet = process.env['SEALIFT_TAILNET'] === '1'
-const isPatient = slow || tailnet
+
+/** A Docker daemon (`npm run test:docker`), and nothing else. */
+const docker = process.env['SEALIFT_DOCKER'] === '1'
+const isPatient = slow || tailnet || docker
+
+/** Sets that are run by themselves, and left out of all others. */
+const alone = tailnet ? 'test/tailnet' : docker ? 'test/docker' : null
 
 export default defineConfig({
   test: {
-    include: [tailnet ? 'test/tailnet/*.test.ts' : 'test/**/*.test.ts'],
-    exclude: tailnet ? [] : ['test/tailnet/**', ...(slow ? [] : ['test/slow/**', 'test/browser/**'])],
+    include: [alone === null ? 'test/**/*.test.ts' : `${alone}/*.test.ts`],
+    exclude:
+      alone !== null ? [] : ['test/tailnet/**', 'test/docker/**', ...(slow ? [] : ['test/slow/**', 'test/browser/**'])],
     pool: 'forks',
     env: {
       // No test meets the Tailscale of the machine: those about Tailscale name a socket of their own.

@@ -5,6 +5,7 @@
  *   npm test [-- FILTER…]     all but test/slow and test/browser
  *   npm run test:slow         everything
  *   npm run test:tailnet      test/tailnet alone, by way of test-tailnet.ts
+ *   npm run test:docker       test/docker alone, by way of test-docker.ts
  */
 
 import { spawnSync } from 'node:child_process'
@@ -20,7 +21,8 @@ const vitest = fileURLToPath(new URL('vitest.mjs', import.meta.resolve('vitest/p
 const slow = process.argv.includes('--slow')
 /** Tests of their own, which may all be skipped. */
 const tailnet = process.argv.includes('--tailnet')
-const args = process.argv.slice(2).filter((argument) => argument !== '--slow' && argument !== '--tailnet')
+const docker = process.argv.includes('--docker')
+const args = process.argv.slice(2).filter((argument) => !['--slow', '--tailnet', '--docker'].includes(argument))
 
 installTestPackages()
 
@@ -35,6 +37,7 @@ try {
       SEALIFT_TEST_COUNTS: countsFile,
       ...(slow ? { SEALIFT_SLOW: '1' } : {}),
       ...(tailnet ? { SEALIFT_TAILNET: '1' } : {}),
+      ...(docker ? { SEALIFT_DOCKER: '1' } : {}),
     },
   })
   const counts = readCounts(countsFile, run.status === 0)
@@ -52,6 +55,6 @@ function readCounts(file: string, exitedWell: boolean): TestCounts {
   } catch {
     process.stdout.write('vitest ended without counting its tests\n')
   }
-  const fine = counts.failed > 0 || (exitedWell && (counts.passed > 0 || (tailnet && counts.skipped > 0)))
+  const fine = counts.failed > 0 || (exitedWell && (counts.passed > 0 || ((tailnet || docker) && counts.skipped > 0)))
   return fine ? counts : { ...counts, failed: 1 }
 }

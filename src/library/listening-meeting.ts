@@ -77,6 +77,7 @@ export class ListeningMeeting implements SenderMeeting {
       tailnet: tailnet?.name ?? null,
       connect: `${formatAddress(address, port)}:${token}`,
       fingerprint: null,
+      healthPort: null,
       files,
       bytes,
     })

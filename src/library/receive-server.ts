@@ -14,13 +14,14 @@ import { readOrCreateKeyFile } from '../identity/key-file.ts'
 import { normalizePassword, normalizeServerPassword } from '../identity/password.ts'
 import { generateToken, normalizeToken } from '../identity/token.ts'
 import type { KeyPair } from '../protocol/crypto-port.ts'
-import type { SealiftError } from '../protocol/errors.ts'
+import { type SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { AdmitNeeds } from '../protocol/messages.ts'
 import { AuditLog } from '../server/audit-log.ts'
 import { ReceivingServer } from '../server/receiving-server.ts'
 import type { ServerEvent } from '../server/visit-report.ts'
 import { systemClock } from '../transfer/clock.ts'
 import type { StageProbe } from '../transfer/stage.ts'
+import { ServerWatch } from './server-watch.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 /** In the folder of the user's own keys. */
@@ -50,14 +51,16 @@ export interface RunningServer {
   /** What senders are asked for; `null` where they need none, or know a password. */
   readonly token: string | null
   readonly others: AdmitNeeds | null
+  /** On 127.0.0.1, for /health and /metrics; `null` where there are none. */
+  readonly healthPort: number | null
   /** Rejects where the server cannot go on. */
   readonly end: Promise<void>
   stop(error: SealiftError): Promise<void>
 }
 
 /**
- * @throws SealiftError `settings_invalid`, `auth_failed` where its key does not open, those of the ledger, the port and the
- *   output folder
+ * @throws SealiftError `settings_invalid` (also where the log cannot be written), `auth_failed` where its key does not
+ *   open, those of the ledger, the ports and the output folder
  */
 export async function startReceivingServer(options: ReceiveServerOptions): Promise<RunningServer> {
   const { settings, onEvent, probe } = options
@@ -70,6 +73,11 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
     const ledger = await openUserLedger(settings.ledgerPath ?? undefined)
     try {
       await ledger.resumeKeys.prune()
+      const watch = await ServerWatch.open(settings)
+      const tell = (event: ServerEvent): void => {
+        watch.event(event)
+        onEvent(event)
+      }
       const audit = await AuditLog.open({
         records: ledger.audit,
         folder: settings.logPath ?? join(dirname(ledger.path), LOG_FOLDER),
@@ -77,7 +85,7 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
         retentionMs: settings.logRetentionMs,
         clock: systemClock,
         wallMs: () => Date.now(),
-        onFault: ({ code, message }) => onEvent({ event: 'warning', code, message }),
+        onFault: ({ code, message }) => tell({ event: 'warning', code, message }),
       })
       const server = new ReceivingServer({
         settings,
@@ -87,27 +95,31 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
         authorizedKeys,
         secret: gate,
         others,
-        onEvent,
+        onEvent: tell,
         fileEvents: options.fileEvents ?? true,
-        onConnection: () => undefined,
-        onReceived: () => undefined,
+        onConnection: () => watch.connection(),
+        onReceived: (bytes) => watch.received(bytes),
         probe,
       })
-      const { address, port } = await server.start()
-      return {
-        address,
-        port,
-        token,
-        others,
-        fingerprint: server.fingerprint,
-        end: server.end,
-        stop: async (error) => {
-          await server.stop(error)
-          await audit.close()
-          gate?.destroy()
-          identity.privateKey.fill(0)
-          await ledger.close()
-        },
+      const { fingerprint, end } = server
+      const close = async (error: SealiftError): Promise<void> => {
+        await server.stop(error)
+        await audit.close()
+        await watch.stopped(error)
+      }
+      const stop = async (error: SealiftError): Promise<void> => {
+        await close(error)
+        gate?.destroy()
+        identity.privateKey.fill(0)
+        await ledger.close()
+      }
+      try {
+        const { address, port } = await server.start()
+        const healthPort = await watch.started(server, ledger, { address, port, fingerprint, others })
+        return { address, port, token, others, fingerprint, healthPort, end, stop }
+      } catch (error) {
+        await close(toSealiftError(error))
+        throw error
       }
     } catch (error) {
       await ledger.close()

@@ -20,6 +20,8 @@ export interface ListeningEvent {
   readonly connect: string
   /** `SHA256:…` of a server's key; `null` where there is no server. */
   readonly fingerprint: string | null
+  /** Of a server: the port of 127.0.0.1 for `/health` and `/metrics`; `null` where there is none. */
+  readonly healthPort: number | null
   readonly files: number
   /** `null` while unknown. */
   readonly bytes: number | null

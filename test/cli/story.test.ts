@@ -36,6 +36,7 @@ describe.concurrent('a folder and a file', () => {
       tailnet: null,
       connect: `127.0.0.1:${sender.port}:${sender.token}`,
       fingerprint: null,
+      healthPort: null,
       files: 6,
       bytes: 24,
     })

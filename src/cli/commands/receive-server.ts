@@ -42,21 +42,25 @@ function valueOf(given: object, flag: string): string | undefined {
 
 /** Runs until it is stopped. @throws SealiftError what it could not start with, or what ended it */
 export async function receiveAsServer(given: ReceiveServerCommandOptions, signal: AbortSignal): Promise<void> {
-  const output = new Output(given)
   const { values: settings, found } = readSettings(given)
+  // Who asks for a talkative log and keeps none wants to see it here.
+  const isTalkative = settings.logLevel === 'debug' || settings.logLevel === 'trace'
+  const output = new Output({ ...given, verbose: given.verbose === true || isTalkative })
   if (given.printConfig === true) {
     printConfig(found, output)
     return
   }
+  const givenToken = tokenOfEnvironment()
   const server = await startReceivingServer({
     settings,
-    token: tokenOfEnvironment(),
+    token: givenToken,
     password: findPassword(given.passwordFile),
     identityPassword: identityPasswordFinder(output, signal),
     fileEvents: output.json || output.verbose,
     onEvent: (event) => showEvent(event, output),
   })
-  sayListening(server, settings, output)
+  // One that was given is known to whoever gave it, and has no business in a log of this output.
+  sayListening(givenToken === undefined ? server : { ...server, token: null }, settings, output)
   const stopped = new Promise<never>((_, reject) => {
     const stop = (): void => reject(toSealiftError(signal.reason))
     if (signal.aborted) stop()
@@ -93,12 +97,12 @@ function readConfig(path: string | undefined): string | null {
 function printConfig(found: readonly FoundSetting[], output: Output): void {
   for (const { env, text, source, meaning } of found) {
     output.event({ event: 'setting', name: env, value: text, source, meaning })
-    if (!output.json) process.stdout.write(`${env}=${text}  # ${source}: ${meaning}\n`)
+    if (!output.json) process.stdout.write(`${env}=${shown(text)}  # ${source}: ${meaning}\n`)
   }
 }
 
 function sayListening(server: RunningServer, settings: ServerSettings, output: Output): void {
-  const { address, port, token, others, fingerprint } = server
+  const { address, port, token, others, fingerprint, healthPort } = server
   const place = formatAddress(address, port)
   output.event({
     event: 'listening',
@@ -109,6 +113,7 @@ function sayListening(server: RunningServer, settings: ServerSettings, output: O
     tailnet: null,
     connect: token === null ? place : `${place}:${token}`,
     fingerprint,
+    healthPort,
     files: 0,
     bytes: 0,
   })
@@ -120,10 +125,12 @@ function sayListening(server: RunningServer, settings: ServerSettings, output: O
     output.say(
       `Each sender gets ${formatSize(rate)} a second at most; ST_RATE_LIMIT_BYTES_PER_SEC=0 or --rate-limit 0 lifts that.`,
     )
-  if (others === 'token') output.say(`Token: ${output.strong(token ?? '')}  (senders are asked for it)`)
+  if (others === 'token' && token === null) output.say('Senders are asked for the token that was given.')
+  if (token !== null) output.say(`Token: ${output.strong(token)}  (senders are asked for it)`)
   if (others === 'password') output.say('Senders are asked for the password.')
   if (others === null) output.say('Only authorised keys may send.')
   if (others === 'nothing') output.warn('this server is open: everybody who reaches it may send')
+  if (healthPort !== null) output.say(`Health: http://127.0.0.1:${healthPort}/health, for Prometheus /metrics.`)
   output.say('On another machine:')
   output.say(`    sealift send PATH --to ${formatAddress(isAnyAddress(address) ? 'THIS-HOST' : address, port)}`)
 }
@@ -151,6 +158,7 @@ function showEvent(event: ServerEvent, output: Output): void {
   }
   output.event(event)
   if (event.event === 'connected') output.detail(`${shown(event.peer)} connected (${event.suite}).`)
+  if (event.event === 'file') output.detail(`${shown(event.path)}: ${event.status}`)
   if (event.event === 'banned') output.say(`${shown(event.peer)}: banned until ${event.until} (${shown(event.code)})`)
   // Whoever leaves before it is let in may come again at once: to ask its user for the token, say.
   if (event.event === 'refused' && event.code === 'connection_lost') output.detail(`${shown(event.peer)} left.`)

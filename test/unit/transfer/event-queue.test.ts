@@ -82,6 +82,7 @@ describe('the queue of events', () => {
       tailnet: null,
       connect: '',
       fingerprint: null,
+      healthPort: null,
       files: 1,
       bytes: 1,
     } as const
