@@ -206,7 +206,7 @@ describe('the packed package', () => {
     })
   })
 
-  test('has types that hold what the library does, wherever it is used', () => {
+  test('has types that hold what the library does, wherever it is used', { timeout: 60_000 }, () => {
     sealift.add('@types/node')
     const programs = {
       'anywhere.ts': ANYWHERE,
