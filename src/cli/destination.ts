@@ -56,7 +56,7 @@ export function readEntrance(given: ServerOptions, { asks, output, signal, clear
     askSecret: asks
       ? (what, stop) => {
           clear()
-          return askSecret(what === 'token' ? 'Token of the server:' : 'Password of the server:', stop as AbortSignal)
+          return askSecret(what === 'token' ? 'Token of the server:' : 'Password of the server:', stop)
         }
       : undefined,
   }

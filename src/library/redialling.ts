@@ -5,7 +5,7 @@
  * Owns how long is waited between tries, and how long in all. What a session does is its caller's.
  */
 
-import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { type SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { type Clock, delay } from '../transfer/clock.ts'
 import type { DialledSession } from '../transfer/dialling.ts'

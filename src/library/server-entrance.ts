@@ -69,10 +69,10 @@ export async function openEntrance(to: string, options: ServerOptions): Promise<
 }
 
 async function findKey(folder: string, { identity, identityPassword }: ServerOptions): Promise<KeyPair> {
-  let isSealed = false
+  const asked = { inVain: false }
   const password = async (): Promise<Uint8Array | null> => {
     const text = await identityPassword?.()
-    isSealed = text === undefined
+    asked.inVain = text === undefined
     return text === undefined ? null : normalizePassword(text)
   }
   if (identity !== undefined) return readKeyFile(identity, password)
@@ -82,7 +82,7 @@ async function findKey(folder: string, { identity, identityPassword }: ServerOpt
       return await readKeyFile(userKey, password)
     } catch (error) {
       // Who named no key may not need it: the server says whether it does.
-      if (!isSealed) throw error
+      if (!asked.inVain) throw error
     }
   }
   return (await readOrCreateKeyFile(join(folder, DEVICE_KEY_FILE), password)).pair

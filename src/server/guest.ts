@@ -80,9 +80,10 @@ export class GuestList {
     const { ledger, others, authorizedKeys } = this.#options
     const row = await ledger.resumeKeys.findById(resumeId, 'receiver')
     row?.resumeKey.fill(0)
-    const transfer = row?.transfer == null ? null : await ledger.transfers.get(row.transfer)
+    const transfer = row === null || row.transfer === null ? null : await ledger.transfers.get(row.transfer)
     const owner = transfer?.userId ?? null
-    const mayCome = row?.wayIn === 'key' ? authorizedKeys()?.findByFingerprint(owner ?? '') != null : others !== null
+    const mayCome =
+      row?.wayIn === 'key' ? (authorizedKeys()?.findByFingerprint(owner ?? '') ?? null) !== null : others !== null
     if (owner === null || !mayCome)
       throw new SealiftError('auth_failed', 'the key of an earlier meeting is not served any more')
     return owner

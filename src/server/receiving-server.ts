@@ -207,7 +207,7 @@ export class ReceivingServer {
     const report = new VisitReport(address, fileEvents, onEvent, onReceived)
     const caller = this.#door.callerOf(session)
     let transferId: string | null = null
-    let failure: SealiftError | null = null
+    let failure: SealiftError | null
     let owner: string | null = null
     try {
       if (caller === null) throw new SealiftError('connection_lost', 'the sender is gone already')

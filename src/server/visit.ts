@@ -116,8 +116,8 @@ export class Visit implements Reception {
     await claim(offer.transferId)
     join(offer.transferId)
     const row = await ledger.transfers.find(offer.transferId, 'receiver')
-    const isUnfinished = row !== null && row.completedAtMs === null && row.outputDir !== null
-    const reception = this.#makeReception(isUnfinished ? (row.outputDir as string) : this.#options.placeNew(), offer)
+    const place = row?.completedAtMs === null ? row.outputDir : null
+    const reception = this.#makeReception(place ?? this.#options.placeNew(), offer)
     await reception.joined(guest.resumeId)
     this.#reception = reception
     await reception.offered(offer)

@@ -12,12 +12,11 @@ import { TreeWriter } from '../files/tree-writer.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
-import type { TransferRow } from '../ledger/transfer-row.ts'
 import type { TransferLock } from '../ledger/transfer-lock.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
-import { encodeManifestPages, ManifestDecoder } from '../protocol/manifest-pages.ts'
+import { encodeManifestPages } from '../protocol/manifest-pages.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import { Incoming } from './incoming.ts'
 import { type EndedEntry, type PublishedUnit, savedEntries, skippedBy } from './ended-entries.ts'
@@ -29,7 +28,7 @@ import type { AcceptedTransfer } from './receiver-session.ts'
 import type { StageProbe } from './stage.ts'
 import { stateRuns } from './state-runs.ts'
 import { type DecisionOptions, decideOffer } from './offer-decision.ts'
-import { adoptEntries, dropWhatIsGone } from './takeover.ts'
+import { adoptOlder, dropWhatIsGone, findOwned, readManifest } from './takeover.ts'
 
 export interface ReceptionOptions extends DecisionOptions {
   readonly ledger: Ledger
@@ -227,7 +226,7 @@ export class DirectReception implements LastingReception {
       throw new SealiftError('protocol_violation', 'the sender changed the manifest of a transfer')
     }
     if (row !== null && row.outputDir === outputDir && row.plan !== null && (await ledger.manifests.has(row.key))) {
-      const manifest = offered ?? (await this.#readManifest(row.key))
+      const manifest = offered ?? (await readManifest(ledger, row.key))
       // The sender said it to an earlier process; the manifest does not have it.
       if (manifest.isOpenEnded && row.fileSize !== null) manifest.settleSize(row.fileSize)
       return this.#build(row.id, row.key, manifest, row.plan as ReceivePlan, row.epoch, true)
@@ -276,45 +275,21 @@ export class DirectReception implements LastingReception {
 
   /**
    * Takes over what an older transfer has of the same files (PROTOCOL 3.1): only where this session came by that
-   * transfer's key, so that nobody else's bytes are touched.
+   * transfer's key, or is of its owner, so that nobody else's bytes are touched.
    */
-  async #takeOver(offer: Offer, current: Current): Promise<void> {
-    const { ledger, outputDir } = this.#options
-    const row = await this.#replaceable(offer)
-    if (row?.id !== offer.replaces || row.outputDir !== outputDir || row.completedAtMs !== null) return
+  async #takeOver({ replaces }: Offer, current: Current): Promise<void> {
+    const { ledger, outputDir, owner } = this.#options
+    const key = this.#resume?.key ?? null
+    const row = key === null ? await findOwned(ledger, replaces, owner) : await ledger.transfers.get(key)
+    if (row?.id !== replaces || row.outputDir !== outputDir || row.completedAtMs !== null) return
     const lock = await ledger.lock(row.id, 'receiver')
     try {
-      if (row.plan !== null && (await ledger.manifests.has(row.key))) {
-        const manifest = await this.#readManifest(row.key)
-        const plan = row.plan as ReceivePlan
-        const writer = TreeWriter.open({ outputDir, transferId: row.id, manifest, plan })
-        const progress = await ledger.openProgress(row.key, manifest.count)
-        dropWhatIsGone({ manifest, progress, writer })
-        adoptEntries({ manifest, progress, writer }, current)
-        await current.progress.checkpoint()
-        current.incoming.takeStock()
-        writer.remove()
-      }
+      if (await adoptOlder(ledger, row, outputDir, current)) current.incoming.takeStock()
       if (this.#resume !== null) await ledger.resumeKeys.attach(this.#resume.id, 'receiver', current.key)
       await ledger.transfers.finish(row.key, 'cancelled')
     } finally {
       lock.release()
     }
-  }
-
-  /** What this session may replace: the transfer whose key it came by, and on a server any of the same owner. */
-  async #replaceable({ replaces }: Offer): Promise<TransferRow | null> {
-    const { ledger, owner } = this.#options
-    const key = this.#resume?.key ?? null
-    if (key !== null) return ledger.transfers.get(key)
-    const row = owner === undefined || replaces === null ? null : await ledger.transfers.find(replaces, 'receiver')
-    return row?.userId === owner ? row : null
-  }
-
-  async #readManifest(key: number): Promise<Manifest> {
-    const decoder = new ManifestDecoder()
-    for await (const page of this.#options.ledger.manifests.read(key)) decoder.push(page)
-    return decoder.manifest
   }
 
   async #build(

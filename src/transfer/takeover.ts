@@ -3,16 +3,59 @@
  * believes and staging does not have is dropped (PROTOCOL 3.1, 3.4).
  */
 
-import type { TreeWriter } from '../files/tree-writer.ts'
+import type { ReceivePlan } from '../files/conflicts.ts'
+import { TreeWriter } from '../files/tree-writer.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED, ENTRY_VERIFIED } from '../ledger/entry-state.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
+import type { TransferRow } from '../ledger/transfer-row.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
+import { ManifestDecoder } from '../protocol/manifest-pages.ts'
 
 /** One transfer's part in a takeover. */
 export interface StagedTransfer {
   readonly manifest: Manifest
   readonly progress: LedgerProgress
   readonly writer: TreeWriter
+}
+
+/** On a server, any unfinished transfer of the same owner may be replaced. */
+export async function findOwned(
+  ledger: Ledger,
+  id: string | null,
+  owner: string | undefined,
+): Promise<TransferRow | null> {
+  const row = owner === undefined || id === null ? null : await ledger.transfers.find(id, 'receiver')
+  return row?.userId === owner ? row : null
+}
+
+/** The manifest of a transfer, as the ledger keeps it. */
+export async function readManifest(ledger: Ledger, transfer: number): Promise<Manifest> {
+  const decoder = new ManifestDecoder()
+  for await (const page of ledger.manifests.read(transfer)) decoder.push(page)
+  return decoder.manifest
+}
+
+/**
+ * Adopts what an older transfer has, and removes the rest of it; under its lock.
+ * @returns whether there was anything of it
+ */
+export async function adoptOlder(
+  ledger: Ledger,
+  older: TransferRow,
+  outputDir: string,
+  newer: StagedTransfer,
+): Promise<boolean> {
+  if (older.plan === null || !(await ledger.manifests.has(older.key))) return false
+  const manifest = await readManifest(ledger, older.key)
+  const plan = older.plan as ReceivePlan
+  const writer = TreeWriter.open({ outputDir, transferId: older.id, manifest, plan })
+  const progress = await ledger.openProgress(older.key, manifest.count)
+  dropWhatIsGone({ manifest, progress, writer })
+  adoptEntries({ manifest, progress, writer }, newer)
+  await newer.progress.checkpoint()
+  writer.remove()
+  return true
 }
 
 /**

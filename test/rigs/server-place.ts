@@ -129,7 +129,7 @@ export class ServerPlace {
       to: this.address,
       ledgerPath: this.path(sender, 'ledger', 'l.db'),
       configFolder: this.path(sender, 'config'),
-      ...(this.#server?.token == null ? {} : { token: this.#server.token }),
+      token: this.#server?.token ?? undefined,
     }
   }
 

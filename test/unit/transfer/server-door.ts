@@ -93,7 +93,7 @@ export class ServerDoor {
   }
 
   close(): void {
-    this.admission.close()
+    void this.admission.close()
     for (const session of this.sessions) session.fail(new Error('the test is over'))
   }
 }
