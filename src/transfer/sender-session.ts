@@ -116,11 +116,8 @@ export class SenderSession {
     if (this.#outcome !== null) return this.#outcome
     if (end.error !== null) return { kind: 'broken', error: end.error }
     const code = errorCodeFromWire(end.code) ?? 'peer_stopped'
-    const error = new SealiftError(
-      end.code === 0 ? 'peer_stopped' : code,
-      peerMessage(end.code === 0 ? 'peer_stopped' : code),
-    )
-    return { kind: FINAL_CODES.has(code) ? 'refused' : 'broken', error }
+    if (isRefusal(code)) return { kind: 'refused', error: refusal(code) }
+    return { kind: 'broken', error: new SealiftError(code, peerMessage(code)) }
   }
 
   /** What this session waits for; `null` while something happens. */
@@ -231,12 +228,7 @@ export class SenderSession {
     // A no is a no, whatever else the number may mean.
     const said = errorCodeFromWire(wire)
     const code = said !== null && isRefusal(said) ? said : 'rejected'
-    const error = new SealiftError(
-      code === 'declined' ? 'rejected' : code,
-      peerMessage(code),
-      code === 'unanswered' ? { hint: 'ask whoever receives; the same line offers it again' } : {},
-    )
-    this.#outcome = { kind: 'refused', error }
+    this.#outcome = { kind: 'refused', error: refusal(code) }
     void this.#session.close(0)
     return Promise.resolve()
   }
@@ -299,6 +291,15 @@ export class SenderSession {
     // Not waited for: the peer's farewell comes in through this very handler.
     void this.#session.close(0)
   }
+}
+
+/** What was declined there is rejected here. */
+function refusal(code: ErrorCode): SealiftError {
+  return new SealiftError(
+    code === 'declined' ? 'rejected' : code,
+    peerMessage(code),
+    code === 'unanswered' ? { hint: 'ask whoever receives; the same line offers it again' } : {},
+  )
 }
 
 function peerMessage(code: string): string {
