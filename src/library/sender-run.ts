@@ -167,6 +167,7 @@ export class SenderRun {
     const admission = this.#admission(gate, sender, place, warnings)
     let listener: StreamListener | null = null
     let lookingForAbsent: Promise<void> | null = null
+    const over = new AbortController()
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
     try {
@@ -191,7 +192,7 @@ export class SenderRun {
       const { allowUsers, allowTags } = this.#options
       this.#sender = sender
       await ledger.transfers.update(key, { plan: { host: place.address, port: listener.port, allowUsers, allowTags } })
-      lookingForAbsent = warnings.ofAbsent()
+      lookingForAbsent = warnings.ofAbsent(over.signal)
       probe('listening')
       await sender.end
       return this.#finish(sender)
@@ -206,6 +207,7 @@ export class SenderRun {
     } finally {
       signal.removeEventListener('abort', stop)
       this.#progress.stop()
+      over.abort()
       await listener?.close()
       await admission.close()
       await sender.close()
