@@ -8,6 +8,7 @@ import type { WalkResult } from '../files/walk.ts'
 import { orAborted } from '../transfer/clock.ts'
 import type { ExcludedEvent } from '../transfer/events.ts'
 import { findListenPlace, type ListenPlace } from './listen-address.ts'
+import { checkOptions } from './option-checks.ts'
 import type { SendOptions } from './options.ts'
 import { excludedEvents, walkToSend } from './source-walk.ts'
 
@@ -53,7 +54,7 @@ export async function settleSending(
 }
 
 async function askAboutFiles(look: Look, walk: WalkResult, given: SendOptions, signal: AbortSignal): Promise<Settled> {
-  const { leaveOut, chooseCompression, compress, compressionLevel } = given
+  const { leaveOut, chooseCompression, compressionLevel } = given
   const found = leftOutByDefault(walk)
   let settled: Settled = { walk, options: given }
   if (found.length > 0 && leaveOut !== undefined) {
@@ -62,9 +63,10 @@ async function askAboutFiles(look: Look, walk: WalkResult, given: SendOptions, s
     const options = { ...given, all: true }
     if (!isAgreed) settled = { walk: await look(options), options }
   }
-  if (chooseCompression === undefined || compress !== undefined || compressionLevel !== undefined) return settled
-  const chosen = await orAborted(Promise.resolve(chooseCompression(signal)), signal)
-  return { ...settled, options: { ...settled.options, compress: chosen } }
+  if (chooseCompression === undefined || given.compress !== undefined || compressionLevel !== undefined) return settled
+  const compress = await orAborted(Promise.resolve(chooseCompression(signal)), signal)
+  checkOptions({ compress })
+  return { ...settled, options: { ...settled.options, compress } }
 }
 
 /** Environments and caches: what neither a pattern nor `links` left out. */
