@@ -1,5 +1,5 @@
 /**
- * One side of a transfer as a process of its own, which kills itself at a named stage: `node kill-child.ts JSON`. Prints
+ * One side of a transfer as a process of its own, which kills itself at a named stage: `node kill-child.js JSON`. Prints
  * its events as lines of JSON, and last how it ended.
  */
 
