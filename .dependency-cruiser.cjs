@@ -14,7 +14,10 @@ const LAYERS = {
   crypto: { may: ['protocol'], why: 'crypto fills the port that the protocol defines and sees no files or peers' },
   identity: { may: ['protocol', 'crypto'], why: 'keys, certificates and tokens are made before any transfer exists' },
   files: { may: ['protocol'], why: 'reading and writing trees safely must be testable without network or ledger' },
-  ledger: { may: ['protocol'], why: 'the ledger records what is safe; it does not know how the bytes came' },
+  ledger: {
+    may: ['protocol', 'files/folder-making\\.ts$'],
+    why: 'the ledger records what is safe; it does not know how the bytes came, and makes its folder as all folders are made',
+  },
   carriers: {
     may: ['protocol/(errors|bytes)\\.ts$'],
     why: 'a carrier moves sealed bytes and is trusted with nothing else: no keys, files, ledger or transfer',

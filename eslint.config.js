@@ -25,6 +25,12 @@ const RANDOM_RULE = {
   message: 'guessable and not repeatable: randomness is a CSPRNG or given from outside',
 }
 
+const FOLDER_RULE = {
+  selector:
+    ':matches(CallExpression[callee.name=/^mkdir/], CallExpression[callee.property.name=/^mkdir/]) [key.name="recursive"]',
+  message: 'never returns below /proc: src/files/folder-making.ts makes folders',
+}
+
 export default defineConfig(
   globalIgnores(['dist/', 'coverage/', 'node_modules/']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
@@ -73,6 +79,7 @@ export default defineConfig(
     rules: {
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       'no-restricted-globals': ['error', CONSOLE_RULE],
+      'no-restricted-syntax': ['error', FOLDER_RULE],
     },
   },
   {

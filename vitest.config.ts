@@ -27,9 +27,10 @@ export default defineConfig({
     env: {
       // No test meets the Tailscale of the machine: those about Tailscale name a socket of their own.
       TS_SOCKET: '/nonexistent/tailscaled.sock',
-      // For the processes that tests start by the hundred: compiling the sources is most of what each of them does.
+      // For the processes that tests start by the hundred: compiling what they load is most of what each of them does.
       NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code'),
     },
+    globalSetup: './scripts/test-bundle.ts',
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     testTimeout: isPatient ? 300_000 : 20_000,

@@ -14,6 +14,7 @@ import type { FileSystem } from './file-system.ts'
 import { nodeFileSystem } from './file-system.ts'
 import type { Anchor, Reach } from './folder-handles.ts'
 import { closeAnchor, openAnchor } from './folder-handles.ts'
+import { makeFolders } from './folder-making.ts'
 import { nearestFolder } from './free-space.ts'
 
 /** Ids come from the other side and become part of a path. */
@@ -38,7 +39,7 @@ export function openTarget(outputDir: string, fs: FileSystem = nodeFileSystem, r
   const shown = escapeForDisplay(outputDir)
   try {
     const stats = fs.statSync(outputDir, { throwIfNoEntry: false })
-    if (stats === undefined) fs.mkdirSync(outputDir, { recursive: true })
+    if (stats === undefined) makeFolders(outputDir, 0o777, fs)
     else if (!stats.isDirectory()) throw new SealiftError('target_not_folder', `${shown} is not a folder`)
     const realPath = fs.realpathSync(outputDir)
     return openAnchor(fs, realPath, realPath, reach)

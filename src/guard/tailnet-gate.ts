@@ -67,11 +67,12 @@ export class TailnetGate {
   /**
    * Of those allowed, whom the tailnet does not have now, and whether that is everybody; none where that cannot be said.
    * Never rejects.
+   * @param signal nobody wants to know any more
    */
-  async findAbsent(): Promise<{ absent: string[]; isEverybody: boolean }> {
+  async findAbsent(signal: AbortSignal): Promise<{ absent: string[]; isEverybody: boolean }> {
     const { users, tags } = this.#options.allowed
     const count = users.length + tags.length
-    const people = count === 0 ? null : await readPeople(this.#options.query)
+    const people = count === 0 ? null : await readPeople({ ...this.#options.query, signal })
     if (people === null) return { absent: [], isEverybody: false }
     const absent = [
       ...users.filter((user) => !people.users.some((known) => sameLogin(known, user))),

@@ -6,9 +6,10 @@
  * it, also those of an SQLite connection (fcntl(2); "How to corrupt an SQLite database file", 2.2).
  */
 
-import { closeSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs'
+import fs, { closeSync, lstatSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { makeFolders } from '../files/folder-making.ts'
 import { SealiftError } from '../protocol/errors.ts'
 
 /** Which file it is, as far as the system can say. */
@@ -33,7 +34,7 @@ export function identifyFile(path: string): FileIdentity | null {
  */
 function preparePrivateFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    makeFolders(folder, 0o700, fs)
   } catch (error) {
     throw unavailable(`the folder of the ledger cannot be made: ${folder}`, error)
   }

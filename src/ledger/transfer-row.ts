@@ -88,7 +88,7 @@ export interface TransferRow {
   readonly error: TransferFault | null
   /** Receiver: whether the sender knows that all is done. */
   readonly told: boolean
-  /** Bytes that are safe; after the end, those that were. */
+  /** Receiver: bytes that are safe; after the end, those that were. Sender: 0 until all of the content is safe. */
   readonly bytesDone: number
 }
 

@@ -121,7 +121,8 @@ export class Transfers {
     await this.#database.write(
       (prepare) => {
         prepare(`UPDATE transfers SET status = ?2, completed_at = ?3, updated_at = ?3, error = ?4,
-          bytes_done = (SELECT coalesce(sum("end" - "start"), 0) FROM ranges WHERE transfer = ?1) WHERE key = ?1`).run(
+          bytes_done = CASE WHEN role = 'sender' AND ?2 = 'completed' THEN coalesce(file_size, 0)
+            ELSE (SELECT coalesce(sum("end" - "start"), 0) FROM ranges WHERE transfer = ?1) END WHERE key = ?1`).run(
           key,
           status,
           now,

@@ -41,8 +41,8 @@ export class DoorWarnings {
   }
 
   /** Nobody of an allowed name is there: a slip of the pen would refuse everybody. Never rejects. */
-  async ofAbsent(): Promise<void> {
-    const { absent, isEverybody } = (await this.#tailnet?.findAbsent()) ?? { absent: [], isEverybody: false }
+  async ofAbsent(signal: AbortSignal): Promise<void> {
+    const { absent, isEverybody } = (await this.#tailnet?.findAbsent(signal)) ?? { absent: [], isEverybody: false }
     if (absent.length === 0) return
     const names = absent.map(escapeForDisplay).join(', ')
     const consequence = isEverybody ? '; until then everybody is refused' : ''

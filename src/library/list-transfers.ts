@@ -17,7 +17,7 @@ export interface TransferRecord {
   readonly filename: string
   /** Bytes of the content; `null` while unknown. */
   readonly fileSize: number | null
-  /** Receiver: bytes that are safe; after the end, those that were. A sender keeps no count: 0. */
+  /** Receiver: bytes that are safe; after the end, those that were. Sender: 0, and the size of the content once it is completed. */
   readonly bytesDone: number
   /** Files, folders and links; `null` while unknown. */
   readonly entryCount: number | null

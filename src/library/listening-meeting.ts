@@ -31,6 +31,7 @@ export class ListeningMeeting implements SenderMeeting {
   #keys: SenderKeys | null = null
   #resumeId: Uint8Array | null = null
   #lookingForAbsent: Promise<void> | null = null
+  readonly #over = new AbortController()
 
   constructor(place: ListenPlace, context: MeetingContext) {
     this.#place = place
@@ -83,7 +84,7 @@ export class ListeningMeeting implements SenderMeeting {
     })
     const { allowUsers, allowTags } = options
     await ledger.transfers.update(key, { plan: { host: address, port, allowUsers, allowTags } })
-    this.#lookingForAbsent = warnings.ofAbsent()
+    this.#lookingForAbsent = warnings.ofAbsent(this.#over.signal)
     options.probe?.('listening')
     await sender.end
   }
@@ -126,6 +127,7 @@ export class ListeningMeeting implements SenderMeeting {
   }
 
   async close(): Promise<void> {
+    this.#over.abort()
     await this.#listener?.close()
     await this.#admission?.close()
     await this.#lookingForAbsent

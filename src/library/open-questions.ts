@@ -8,6 +8,7 @@ import type { WalkResult } from '../files/walk.ts'
 import { orAborted } from '../transfer/clock.ts'
 import type { ExcludedEvent } from '../transfer/events.ts'
 import { findMeeting } from './find-meeting.ts'
+import { checkOptions } from './option-checks.ts'
 import type { SendOptions } from './options.ts'
 import type { Meet } from './sender-meeting.ts'
 import { excludedEvents, walkToSend } from './source-walk.ts'
@@ -54,7 +55,7 @@ export async function settleSending(
 }
 
 async function askAboutFiles(look: Look, walk: WalkResult, given: SendOptions, signal: AbortSignal): Promise<Settled> {
-  const { leaveOut, chooseCompression, compress, compressionLevel } = given
+  const { leaveOut, chooseCompression, compressionLevel } = given
   const found = leftOutByDefault(walk)
   let settled: Settled = { walk, options: given }
   if (found.length > 0 && leaveOut !== undefined) {
@@ -63,9 +64,10 @@ async function askAboutFiles(look: Look, walk: WalkResult, given: SendOptions, s
     const options = { ...given, all: true }
     if (!isAgreed) settled = { walk: await look(options), options }
   }
-  if (chooseCompression === undefined || compress !== undefined || compressionLevel !== undefined) return settled
-  const chosen = await orAborted(Promise.resolve(chooseCompression(signal)), signal)
-  return { ...settled, options: { ...settled.options, compress: chosen } }
+  if (chooseCompression === undefined || given.compress !== undefined || compressionLevel !== undefined) return settled
+  const compress = await orAborted(Promise.resolve(chooseCompression(signal)), signal)
+  checkOptions({ compress })
+  return { ...settled, options: { ...settled.options, compress } }
 }
 
 /** Environments and caches: what neither a pattern nor `links` left out. */

@@ -73,7 +73,7 @@ export interface SendOptions extends TransferOptions, ServerOptions {
     ((lan: LanAddress, reason: string, signal: StopSignal) => boolean | Promise<boolean>) | undefined
   /** Default 15820; 0 takes any free port. */
   readonly port?: number | undefined
-  /** How long to wait for a receiver; default 5 minutes. */
+  /** How long to wait for a receiver; default 5 minutes, at most 24 days (2³¹ - 1). */
   readonly waitMs?: number | undefined
   /** Patterns in the syntax of gitignore. */
   readonly exclude?: readonly string[] | undefined

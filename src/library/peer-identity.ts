@@ -4,12 +4,15 @@ import type { ByteStream } from '../carriers/carrier.ts'
 import { defaultAccess, hasTailscale } from '../guard/tailscale-doors.ts'
 import { looksLikeTailscale } from '../guard/tailscale-range.ts'
 
-/** `alpha (ana@example.com)`, or `null`. Never rejects; where Tailscale hangs, this takes 2 s. */
-export async function identifyPeer({ address, port }: ByteStream['peer']): Promise<string | null> {
+/** Beside a transfer that waits for it: a daemon that works answers in milliseconds. */
+const IDENTITY_TIMEOUT_MS = 500
+
+/** `alpha (ana@example.com)`, or `null`. Never rejects; where Tailscale hangs, this takes half a second, or until the signal. */
+export async function identifyPeer({ address, port }: ByteStream['peer'], signal: AbortSignal): Promise<string | null> {
   const access = defaultAccess()
   if (!hasTailscale(access)) return null
   const { identify } = await import('../guard/tailnet-identity.ts')
-  return identify(address, port, { access })
+  return identify(address, port, { access, timeoutMs: IDENTITY_TIMEOUT_MS, signal })
 }
 
 /** What to do about an address of a tailnet that cannot be reached; `null` where Tailscale is not what is missing. Never rejects. */

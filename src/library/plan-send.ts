@@ -1,8 +1,11 @@
 /** Looks at what would be sent, and sends nothing. */
 
+import { toSealiftError } from '../protocol/errors.ts'
 import type { ExcludedEvent, WarningEvent } from '../transfer/events.ts'
+import { checkOptions } from './option-checks.ts'
 import type { SendOptions } from './options.ts'
 import { excludedEvents, walkToSend, walkWarnings } from './source-walk.ts'
+import { stopWith } from './transfer.ts'
 
 /** What {@link planSend} found. */
 export interface SendPlan {
@@ -22,7 +25,7 @@ export interface SendPlan {
  * @param paths files and folders; a link that is named is followed
  * @param options as for `sendFiles`; those that do not choose files change nothing
  * @throws SealiftError `nothing_to_send`, `path_missing`, `path_unreadable`, `path_repeated`, `limit_exceeded`, `usage`,
- *   `settings_invalid`; the reason of `signal` as it is
+ *   `settings_invalid`; `interrupted`, or the `SealiftError` that it was stopped with
  * @example
  * ```ts
  * import { planSend } from 'sealift'
@@ -33,11 +36,25 @@ export interface SendPlan {
  * ```
  */
 export async function planSend(paths: string | readonly string[], options: SendOptions = {}): Promise<SendPlan> {
-  const walk = await walkToSend([paths].flat(), options)
-  return {
-    files: walk.manifest.fileCount,
-    bytes: walk.manifest.totalBytes ?? 0,
-    excluded: excludedEvents(walk),
-    warnings: walkWarnings(walk),
+  const {
+    stop: { signal },
+    letGo,
+  } = stopWith(options.signal)
+  try {
+    signal.throwIfAborted()
+    checkOptions(options)
+    const walk = await walkToSend([paths].flat(), { ...options, signal })
+    // A small tree is walked in one turn, and the signal not looked at.
+    signal.throwIfAborted()
+    return {
+      files: walk.manifest.fileCount,
+      bytes: walk.manifest.totalBytes ?? 0,
+      excluded: excludedEvents(walk),
+      warnings: walkWarnings(walk),
+    }
+  } catch (error) {
+    throw toSealiftError(error)
+  } finally {
+    letGo()
   }
 }

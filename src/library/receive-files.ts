@@ -5,7 +5,7 @@
 
 import { resolve } from 'node:path'
 import { dialTcp } from '../carriers/tcp.ts'
-import { type ConnectAddress, parseConnectAddress } from '../config/address.ts'
+import { type ConnectAddress, formatAddress, parseConnectAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { freeBytes } from '../files/free-space.ts'
 import { checkTarget, removeStaleStaging } from '../files/staging.ts'
@@ -30,6 +30,7 @@ import type { Session } from '../transfer/session.ts'
 import { noProbe } from '../transfer/stage.ts'
 import type { Waiting } from '../transfer/waiting.ts'
 import { listOffer } from './offer-listing.ts'
+import { checkOptions, readAnswer } from './option-checks.ts'
 import type { ReceiveOptions } from './options.ts'
 import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
 import { ReceiverKeys } from './receiver-keys.ts'
@@ -74,6 +75,7 @@ export function receiveFiles(connect: string, options: ReceiveOptions = {}): Tra
 export function runReceive(connect: string, options: ReceiveOptions): Run {
   return async (emit, signal, watch) => {
     signal.throwIfAborted()
+    checkOptions(options)
     const address = parseConnectAddress(connect)
     const ledger = await openUserLedger(options.ledgerPath)
     try {
@@ -152,6 +154,8 @@ class DirectReceive {
     const typed = this.#options.token ?? this.#address.token
     const token = typed === null ? null : normalizeToken(typed)
     const keys = await ReceiverKeys.open(this.#ledger, { host, port, outputDir: this.#outputDir })
+    if (token === null && keys.offered.length === 0) throw noWayIn(this.#address)
+    const over = new AbortController()
     const dialer = new Dialer({
       crypto: nodeCrypto,
       clock: systemClock,
@@ -161,7 +165,7 @@ class DirectReceive {
       dial: async (signal) => {
         const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
         // Beside the handshake, which takes longer.
-        this.#identity = identifyPeer(stream.peer)
+        this.#identity = identifyPeer(stream.peer, AbortSignal.any([this.#signal, over.signal]))
         return paced(stream, this.#options.bytesPerSecond, systemClock, this.#signal)
       },
       resumeKeys: () => keys.offered,
@@ -181,6 +185,7 @@ class DirectReceive {
       failure = error
     } finally {
       this.#progress?.stop()
+      over.abort()
       await Promise.all([this.#identity, ...[...this.#sessions].map(({ released }) => released)])
       // What is being published when it is stopped is published still, and that is worth a word.
       await this.#reception.close()
@@ -284,8 +289,7 @@ class DirectReceive {
       },
       AbortSignal.any([signal, this.#signal]),
     )
-    if (answer === false) throw new SealiftError('declined', 'declined; nothing was received')
-    return answer === true ? policy : answer
+    return readAnswer(answer, policy)
   }
 
   #begin(started: StartedTransfer): void {
@@ -382,9 +386,7 @@ class DirectReceive {
       (isStop && this.#reception.finished !== null
         ? 'all is saved already; the same line again tells the sender so'
         : undefined) ??
-      (transferId !== undefined && error.retryable
-        ? `run the same line again, or: sealift resume ${transferId}`
-        : HINTS[error.code])
+      (transferId !== undefined && error.retryable ? this.#adviseOnComingBack(transferId) : HINTS[error.code])
     return new SealiftError(error.code, error.message, {
       ...(hint === undefined ? {} : { hint }),
       ...(transferId === undefined ? {} : { transferId }),
@@ -392,11 +394,28 @@ class DirectReceive {
       retryable: error.retryable,
     })
   }
+
+  /** Of what goes to an output or is a text nothing rests, and the ledger does not know it. */
+  #adviseOnComingBack(transferId: string): string {
+    if (this.#files !== null && this.#files.transferId !== null)
+      return `run the same line again, or: sealift resume ${transferId}`
+    return this.#started?.manifest.isOpenEnded === true
+      ? 'what the sender reads from a pipe cannot be read again: start both sides anew'
+      : 'run the same line again while the sender waits: it begins at the first byte'
+  }
 }
 
 const HINTS: Readonly<Partial<Record<SealiftError['code'], string>>> = {
   auth_failed: 'a token works once, for one receiver; look again at what the sender shows now',
   connect_failed: 'is the sender still running, and is the address right?',
+}
+
+/** The sender lets in whoever has its token, or a key of an unfinished transfer. */
+function noWayIn({ host, port }: ConnectAddress): SealiftError {
+  const address = formatAddress(host, port, true)
+  return new SealiftError('usage', `there is no token for ${address}, nor an unfinished transfer from there`, {
+    hint: `give the token that the sender shows behind its address: ${address}:TOKEN`,
+  })
 }
 
 /** Nobody listens there any more. */

@@ -20,6 +20,7 @@ import { noProbe } from '../transfer/stage.ts'
 import type { StreamTarget } from '../transfer/stream-incoming.ts'
 import { StreamReception } from '../transfer/stream-reception.ts'
 import { listOffer } from './offer-listing.ts'
+import { readAnswer } from './option-checks.ts'
 import type { ReceiveOptions } from './options.ts'
 import { TextTarget } from './text-target.ts'
 import type { Emit } from './transfer.ts'
@@ -122,8 +123,7 @@ async function askForStream(
     freeBytes: null,
     ...listOffer(manifest, survey, planReceive(manifest, survey, 'auto')),
   }
-  const answer = await options.accept(incoming, AbortSignal.any([stop, signal]))
-  if (answer === false) throw new SealiftError('declined', 'declined; nothing was received')
+  readAnswer(await options.accept(incoming, AbortSignal.any([stop, signal])), 'auto')
 }
 
 /** Nothing is in the way of what is not saved. */

@@ -6,6 +6,7 @@ import type { TransferRow } from '../ledger/transfer-row.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { DEFAULT_PORT, DEFAULT_SERVER_PORT } from '../protocol/limits.ts'
 import { findUnfinished } from './ledger-search.ts'
+import { checkOptions } from './option-checks.ts'
 import type { ReceiveOptions, SendOptions } from './options.ts'
 import { runReceive } from './receive-files.ts'
 import { runSend } from './send-files.ts'
@@ -45,6 +46,7 @@ export interface ResumeOptions extends Omit<SendOptions, Remembered>, Omit<Recei
 export function resumeTransfer(id: string, options: ResumeOptions = {}): Transfer {
   return startTransfer(options.signal, async (emit, signal, watch) => {
     signal.throwIfAborted()
+    checkOptions(options)
     const row = await readUnfinished(id, options.ledgerPath)
     const run = row.role === 'sender' ? sendAgain(row, options) : receiveAgain(row, options)
     return run(emit, signal, watch)

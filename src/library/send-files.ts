@@ -13,6 +13,7 @@ import type { Manifest } from '../protocol/manifest.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { manifestDigest } from '../transfer/manifest-digest.ts'
 import { settleSending } from './open-questions.ts'
+import { checkOptions } from './option-checks.ts'
 import type { SendOptions } from './options.ts'
 import type { Meet } from './sender-meeting.ts'
 import { type Replaced, SenderRun } from './sender-run.ts'
@@ -67,6 +68,7 @@ class DirectSend {
 
   async run(): Promise<TransferResult> {
     this.#signal.throwIfAborted()
+    checkOptions(this.#options)
     let lookingSinceMs: number | null = null
     this.#watch(() =>
       lookingSinceMs === null

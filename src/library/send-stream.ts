@@ -15,6 +15,7 @@ import { KIND_FILE, Manifest } from '../protocol/manifest.ts'
 import { nameFault } from '../protocol/names.ts'
 import { manifestDigest } from '../transfer/manifest-digest.ts'
 import { findMeeting } from './find-meeting.ts'
+import { checkOptions } from './option-checks.ts'
 import type { StreamSendOptions } from './options.ts'
 import { SenderRun } from './sender-run.ts'
 import { compressSetting } from './source-walk.ts'
@@ -51,6 +52,7 @@ const TEXT_NAME = 'text.txt'
  */
 export function sendStream(source: AsyncIterable<Uint8Array>, options: StreamSendOptions = {}): Transfer {
   return startTransfer(options.signal, (emit, signal, watch) => {
+    checkOptions(options)
     const fileName = checkFileName(options.fileName ?? STREAM_NAME)
     return sendOne(
       { fileName, sizeBytes: null, content: 'stream', open: () => new StreamReader({ source }) },
@@ -79,6 +81,7 @@ export function sendStream(source: AsyncIterable<Uint8Array>, options: StreamSen
  */
 export function sendText(text: string, options: StreamSendOptions = {}): Transfer {
   return startTransfer(options.signal, (emit, signal, watch) => {
+    checkOptions(options)
     const bytes = checkText(text)
     const fileName = checkFileName(options.fileName ?? TEXT_NAME)
     return sendOne(

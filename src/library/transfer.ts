@@ -54,15 +54,12 @@ export type Watch = (look: () => Waiting | null, limit?: () => number | null) =>
 export type Run = (emit: Emit, signal: AbortSignal, watch: Watch) => Promise<TransferResult>
 
 /** @internal Runs a transfer behind a handle. */
-export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfer {
+export function startTransfer(outer: StopSignal | undefined, run: Run): Transfer {
   const events = new EventQueue()
-  const stop = new AbortController()
+  const { stop, letGo } = stopWith(outer)
   let findWaiting: () => Waiting | null = () => null
   let findLimit: () => number | null = () => null
   let over = false
-  const forward = (): void => stop.abort(stopReason(outer?.reason))
-  if (outer?.aborted === true) forward()
-  else outer?.addEventListener('abort', forward, { once: true })
 
   const work = async (): Promise<TransferResult> => {
     try {
@@ -75,7 +72,7 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
       throw toSealiftError(error)
     } finally {
       over = true
-      outer?.removeEventListener('abort', forward)
+      letGo()
       events.end()
     }
   }
@@ -95,6 +92,21 @@ export function startTransfer(outer: AbortSignal | undefined, run: Run): Transfe
     },
     [Symbol.asyncIterator]: () => events[Symbol.asyncIterator](),
   }
+}
+
+/**
+ * @internal A stop of Sealift's own that comes with that of the caller: its reason is always a `SealiftError`.
+ * @returns with `letGo`, which has to be called in the end, so that a long-lived signal gathers no listeners
+ */
+export function stopWith(outer: StopSignal | undefined): {
+  readonly stop: AbortController
+  readonly letGo: () => void
+} {
+  const stop = new AbortController()
+  const forward = (): void => stop.abort(stopReason(outer?.reason))
+  if (outer?.aborted === true) forward()
+  else outer?.addEventListener('abort', forward, { once: true })
+  return { stop, letGo: () => outer?.removeEventListener('abort', forward) }
 }
 
 /** Why a transfer is stopped: a `SealiftError` as it is, anything else as the interruption that it is. */

@@ -8,6 +8,7 @@
 import { isUtf8 } from 'node:buffer'
 import fs from 'node:fs'
 import { join } from 'node:path'
+import { makeFolders } from '../files/folder-making.ts'
 import type { AuditRecord } from '../ledger/audit.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
@@ -34,7 +35,7 @@ export function listRotated(folder: string): RotatedFile[] {
 /** Makes the folder where it is missing. @throws SealiftError `settings_invalid` where nothing can be written there */
 export function prepareAuditFolder(folder: string): void {
   try {
-    fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+    makeFolders(folder, 0o700, fs)
     const { mode } = fs.statSync(folder)
     if (process.platform !== 'win32' && (mode & 0o022) !== 0 && (mode & 0o1000) === 0)
       throw unusable(folder, 'others may write in it')

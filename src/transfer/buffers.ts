@@ -6,13 +6,18 @@
  */
 
 /**
- * To be called once before large transfers: keeps the allocator from handing freed megabytes back to the system, only
+ * To be called before large transfers: keeps the allocator from handing freed megabytes back to the system, only
  * to fault them in again for the next record. The C library raises its thresholds when it sees a large block freed;
- * this one is never touched, so it costs no memory. Elsewhere it does nothing.
+ * this one is never touched, so it costs no memory. Once a process: the next would be cut from what is kept, and wiped
+ * first. Elsewhere it does nothing.
  */
 export function keepFreedMemory(): void {
+  if (keepsFreedMemory) return
+  keepsFreedMemory = true
   new ArrayBuffer(THRESHOLD_BYTES).transfer(0)
 }
+
+let keepsFreedMemory = false
 
 /** Just under the largest block that glibc learns from (32 MiB). */
 const THRESHOLD_BYTES = 31 << 20

@@ -118,11 +118,8 @@ export class SenderSession {
     if (this.#outcome !== null) return this.#outcome
     if (end.error !== null) return { kind: 'broken', error: end.error }
     const code = errorCodeFromWire(end.code) ?? 'peer_stopped'
-    const error = new SealiftError(
-      end.code === 0 ? 'peer_stopped' : code,
-      peerMessage(end.code === 0 ? 'peer_stopped' : code),
-    )
-    return { kind: FINAL_CODES.has(code) ? 'refused' : 'broken', error }
+    if (isRefusal(code)) return { kind: 'refused', error: refusal(code) }
+    return { kind: 'broken', error: new SealiftError(code, peerMessage(code)) }
   }
 
   /** What this session waits for; `null` while something happens. */
@@ -234,14 +231,8 @@ export class SenderSession {
     // A no is a no, whatever else the number may mean; but for want of room, which may come.
     const said = errorCodeFromWire(wire)
     const isFull = said === 'disk_full' && roomBytes !== null
-    const code = said !== null && (isRefusal(said) || isFull) ? said : 'rejected'
-    const room = `the receiver takes ${(roomBytes ?? 0).toLocaleString('en-US')} bytes of this`
-    const message = roomBytes === null ? peerMessage(code) : room
-    const error = new SealiftError(code === 'declined' ? 'rejected' : code, message, {
-      ...(code === 'unanswered' ? { hint: 'ask whoever receives; the same line offers it again' } : {}),
-      ...(isFull ? { hint: 'once there is room, the same line goes on with what is missing' } : {}),
-    })
-    this.#outcome = { kind: 'refused', error }
+    const code = said !== null && (isFull || isRefusal(said)) ? said : 'rejected'
+    this.#outcome = { kind: 'refused', error: refusal(code, roomBytes) }
     void this.#session.close(0)
     return Promise.resolve()
   }
@@ -304,6 +295,18 @@ export class SenderSession {
     // Not waited for: the peer's farewell comes in through this very handler.
     void this.#session.close(0)
   }
+}
+
+/**
+ * What was declined there is rejected here.
+ * @param roomBytes how much the receiver would take, where it said so
+ */
+function refusal(code: ErrorCode, roomBytes: number | null = null): SealiftError {
+  const room = `the receiver takes ${(roomBytes ?? 0).toLocaleString('en-US')} bytes of this`
+  return new SealiftError(code === 'declined' ? 'rejected' : code, roomBytes === null ? peerMessage(code) : room, {
+    ...(code === 'unanswered' ? { hint: 'ask whoever receives; the same line offers it again' } : {}),
+    ...(code === 'disk_full' ? { hint: 'once there is room, the same line goes on with what is missing' } : {}),
+  })
 }
 
 function peerMessage(code: string): string {

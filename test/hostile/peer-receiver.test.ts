@@ -135,6 +135,15 @@ describe('an answer', () => {
     expect(events.filter(({ event }) => event === 'warning')).toEqual([])
   })
 
+  test.each([
+    ['declined', 'rejected'],
+    ['conflict', 'conflict'],
+  ] as const)('in a farewell that says %s ends the sender as %s', async (said, code) => {
+    const { peer, end } = await offered()
+    peer.say({ type: 'close', code: ERROR_TABLE[said].wire })
+    expect((await end).error).toMatchObject({ code, exitCode: 3 })
+  })
+
   const surveys: Record<string, Message | Uint8Array> = {
     'an acceptance of a negative epoch': { type: 'accept', accept: { epoch: -1 } },
     'SAFE beyond the content': { type: 'safe', last: true, page: pageOf([{ start: 20, end: 31 }]) },

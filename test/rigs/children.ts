@@ -1,13 +1,13 @@
 /** Starts sides of a transfer as processes, follows what they print, and knows when and how they ended. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { onTestFinished } from 'vitest'
+import { inject, onTestFinished } from 'vitest'
 import type { ListeningEvent, TransferEvent } from '../../src/index.ts'
 import type { ChildEnd, ChildTask } from './kill-child.ts'
 
-const SCRIPT = fileURLToPath(new URL('kill-child.ts', import.meta.url))
+const SCRIPT = join(inject('bundle'), 'kill-child.js')
 
 /** How a process ended: with its last line, by SIGKILL, or in a way that none may end. */
 export type ChildEnding =

@@ -1,5 +1,5 @@
 /**
- * The command line as a user has it: real processes from source, each test with a home, a ledger and folders of its own.
+ * The command line as a user has it: real processes of the bundle, each test with a home, a ledger and folders of its own.
  *
  * Owns the processes and ends all of them with the test, whatever became of it. Knows nothing of what is tested.
  */
@@ -8,11 +8,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { test as plainTest } from 'vitest'
+import { inject, test as plainTest } from 'vitest'
 
 /** The program's first file. */
-export const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+export const MAIN = join(inject('bundle'), 'cli', 'main.js')
 /** Nothing that is tested takes so long; a process that does is ended, and its test fails. */
 const LONGEST_MS = 15_000
 

@@ -59,7 +59,7 @@ export function changedSurroundings(place: Place): string[] {
 }
 
 /** I6: no text holds a secret; no file holds a token, nor a key in any form but the ledgers' own rows. */
-export function secretsInTheOpen({ root }: Place, secrets: Secrets, texts: readonly string[]): string[] {
+export function secretsInTheOpen({ root, source }: Place, secrets: Secrets, texts: readonly string[]): string[] {
   const breaks: string[] = []
   const needles = secrets.texts
   for (const text of texts) {
@@ -68,7 +68,8 @@ export function secretsInTheOpen({ root }: Place, secrets: Secrets, texts: reado
   const visit = (folder: string): void => {
     for (const item of fs.readdirSync(folder, { withFileTypes: true })) {
       const path = join(folder, item.name)
-      if (item.isDirectory()) visit(path)
+      // The source is as it was before there were secrets: see I2.
+      if (item.isDirectory() && path !== source) visit(path)
       if (!item.isFile()) continue
       const bytes = fs.readFileSync(path)
       for (const needle of needles) if (bytes.includes(needle)) breaks.push(`I6: a secret rests as text in ${path}`)

@@ -1,6 +1,6 @@
 /**
  * One side of a transfer, or a receiving server, as a process of its own, which kills itself at a named stage:
- * `node kill-child.ts JSON`. Prints its events as lines of JSON, and last how it ended; a server does not end.
+ * `node kill-child.js JSON`. Prints its events as lines of JSON, and last how it ended; a server does not end.
  */
 
 import type { ReceiveOptions, SendOptions, Transfer } from '../../src/index.ts'

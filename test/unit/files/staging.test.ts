@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkFreeSpace, freeBytes, freeEntries } from '../../../src/files/free-space.ts'
 import { nodeFileSystem } from '../../../src/files/file-system.ts'
+import { closeAnchor } from '../../../src/files/folder-handles.ts'
 import {
   listStaging,
   openTarget,
@@ -35,6 +36,18 @@ describe('the output folder', () => {
     for (const path of ['file', 'file/below']) {
       expect(() => openTarget(join(place, path))).toThrow(expect.objectContaining({ code: 'target_not_folder' }))
     }
+  })
+
+  test('is made with those above it, and cannot be made where the file system holds no folders', () => {
+    const place = makePlace()
+    closeAnchor(nodeFileSystem, openTarget(join(place, 'a/b')))
+    expect(fs.readdirSync(place, { recursive: true }).sort()).toEqual(['a', 'a/b'])
+    const mkdirSync = (): never => {
+      throw Object.assign(new Error('ENOENT'), { code: 'ENOENT', syscall: 'mkdir' })
+    }
+    expect(() => openTarget(join(place, 'c/d'), { ...nodeFileSystem, mkdirSync })).toThrow(
+      expect.objectContaining({ code: 'target_read_only' }),
+    )
   })
 
   test('may be reached through a link', () => {

@@ -163,17 +163,20 @@ describe('what is remembered', () => {
 })
 
 test('whoever is allowed and not there is found', async () => {
+  const never = new AbortController().signal
   const none = { absent: [], isEverybody: false }
-  expect(await (await gateFor()).findAbsent()).toEqual(none)
-  expect(await (await gateFor(['ANA@example.net'])).findAbsent()).toEqual(none)
-  expect(await (await gateFor(['nobody@example.net'])).findAbsent()).toEqual({
+  expect(await (await gateFor()).findAbsent(never)).toEqual(none)
+  expect(await (await gateFor(['ANA@example.net'])).findAbsent(never)).toEqual(none)
+  expect(await (await gateFor(['nobody@example.net'])).findAbsent(never)).toEqual({
     absent: ['nobody@example.net'],
     isEverybody: true,
   })
   const gate = await gateFor(['ana@example.net', 'nobody@example.net'], ['tag:ci', 'tag:none'])
-  expect(await gate.findAbsent()).toEqual({ absent: ['nobody@example.net', 'tag:none'], isEverybody: false })
+  expect(await gate.findAbsent(never)).toEqual({ absent: ['nobody@example.net', 'tag:none'], isEverybody: false })
   fake.manner = 'error'
-  expect(await gate.findAbsent()).toEqual(none)
+  expect(await gate.findAbsent(never)).toEqual(none)
+  fake.manner = 'silent'
+  expect(await gate.findAbsent(AbortSignal.abort())).toEqual(none)
 })
 
 test.each([

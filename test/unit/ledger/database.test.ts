@@ -1,4 +1,4 @@
-import {
+import fs, {
   chmodSync,
   chownSync,
   existsSync,
@@ -12,6 +12,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -226,6 +227,17 @@ describe('file modes', () => {
 })
 
 describe('what cannot be used', () => {
+  test('a folder where none can be made: said at once', async () => {
+    const mkdirSync = vi.spyOn(fs, 'mkdirSync').mockImplementation(() => {
+      throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' })
+    })
+    onTestFinished(() => mkdirSync.mockRestore())
+    await expect(Database.open(join(tmpdir(), 'no such', 'folder', 'l.db'))).rejects.toEqual(
+      withCode('ledger_unavailable'),
+    )
+    expect(mkdirSync).toHaveBeenCalledTimes(1)
+  })
+
   test('a newer ledger: said, and left as it is', async () => {
     const folder = makeFolder()
     const ledger = await openTestLedger(folder)

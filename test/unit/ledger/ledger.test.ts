@@ -139,6 +139,19 @@ describe('transfers', () => {
     expect(await replaceable()).toEqual([second])
   })
 
+  test('of a completed sender all bytes are done, and of one that failed none', async () => {
+    const ledger = await openTestLedger(makeFolder())
+    const ends = [
+      [ID_A, 'completed', 3000],
+      [ID_B, 'failed', 0],
+    ] as const
+    for (const [id, status, bytesDone] of ends) {
+      const key = await ledger.transfers.create({ ...receiverOf(id, { fileSize: 3000 }), role: 'sender' })
+      await ledger.transfers.finish(key, status)
+      expect(await ledger.transfers.get(key)).toMatchObject({ bytesDone })
+    }
+  })
+
   test('the end leaves the row and takes what was only needed to go on, of this transfer alone', async () => {
     const ledger = await openTestLedger(makeFolder())
     for (const id of [ID_A, ID_B]) {

@@ -9,6 +9,7 @@ import {
   type DoneEvent,
   type FileEvent,
   type ListeningEvent,
+  listTransfers,
   sendFiles,
   type TransferResult,
 } from '../../../src/index.ts'
@@ -24,6 +25,11 @@ describe('sendFiles and receiveFiles', () => {
     expect(received).toMatchObject({ savedTo: [join(place.out, 'tree')], resumedBytes: 0 })
     expect(sent).toMatchObject({ savedTo: [], files: (received as TransferResult).files })
     expect(missing(place)).toEqual([])
+    const { bytes } = sent as TransferResult
+    for (const ledgerPath of [place.senderLedger, place.receiverLedger])
+      expect(await listTransfers({ ledgerPath })).toMatchObject([
+        { status: 'completed', fileSize: bytes, bytesDone: bytes },
+      ])
     for (const event of sender.events) {
       if (event.event === 'listening') expectTypeOf(event).toEqualTypeOf<ListeningEvent>()
       if (event.event === 'listening') expectTypeOf(event.connect).toEqualTypeOf<string>()
@@ -79,6 +85,19 @@ describe('sendFiles and receiveFiles', () => {
     throwing.transfer.cancel()
     await throwing.end
     expect(fs.readdirSync(place.out)).toEqual([])
+  })
+
+  test('without a token or a key to come back by, a receiver is used wrongly, and asks nobody', async () => {
+    const place = makePlace(15)
+    const sender = await send(place)
+    const receiver = receive(place, `127.0.0.1:${sender.port}`)
+    expect(await receiver.end).toMatchObject({
+      code: 'usage',
+      hint: `give the token that the sender shows behind its address: 127.0.0.1:${sender.port}:TOKEN`,
+    })
+    sender.transfer.cancel()
+    await sender.end
+    expect(sender.events.map(({ event }) => event)).toEqual(['listening'])
   })
 
   test('fail at once, typed, and let the process go where the port is taken or the path is missing', async () => {

@@ -379,11 +379,38 @@ describe('content that is no file', () => {
     )
     await taken.promise
     receiver.transfer.cancel()
-    expect(await receiver.end).toMatchObject({ code: 'interrupted' })
+    // Nothing of it rests, so there is nothing to resume.
+    expect(await receiver.end).toMatchObject({
+      code: 'interrupted',
+      hint: 'what the sender reads from a pipe cannot be read again: start both sides anew',
+    })
     sender.transfer.cancel()
     expect(await sender.end).toMatchObject({ code: 'interrupted' })
     rest.resolve(undefined)
     expect(await leftovers()).toEqual([])
+  })
+
+  test('a file that goes to an output begins anew by the same line, and is not offered to be resumed', async () => {
+    const place = makePlace(45, TREE)
+    const sender = await send({ ...place, source: join(place.source, 'large') })
+    const stop = new AbortController()
+    const first = receiveFiles(sender.connect, {
+      ledgerPath: place.receiverLedger,
+      output: () => stop.abort(),
+      signal: stop.signal,
+    })
+    await expect(first.done).rejects.toMatchObject({
+      code: 'interrupted',
+      hint: 'run the same line again while the sender waits: it begins at the first byte',
+    })
+    let bytes = 0
+    const again = receiveFiles(sender.connect, {
+      ledgerPath: place.receiverLedger,
+      output: (piece) => void (bytes += piece.length),
+    })
+    expect(await again.done).toMatchObject({ bytes: TREE.largeBytes })
+    expect(bytes).toBe(TREE.largeBytes)
+    await sender.end
   })
 })
 
