@@ -57,7 +57,9 @@ function unusable(folder: string, why: string, cause?: unknown): SealiftError {
   })
 }
 
-function reasonOf(error: unknown): string {
+/** Why a place for a log cannot be used: what the system says, or this program. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof SealiftError) return error.message
   return error instanceof Error && 'code' in error ? String(error.code) : 'it cannot be written'
 }
 

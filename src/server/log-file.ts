@@ -6,7 +6,9 @@
  */
 
 import fs from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
+import { makeFolders } from '../files/folder-making.ts'
+import { reasonOf } from './audit-files.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 
@@ -47,10 +49,10 @@ export class LogFile {
   static open(options: LogFileOptions): LogFile {
     const { folder } = options
     try {
-      makeFolder(folder)
+      makeFolders(folder, 0o700, fs)
       return new LogFile(options)
     } catch (cause) {
-      const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'it cannot be written'
+      const why = reasonOf(cause)
       throw new SealiftError('settings_invalid', `the log cannot be kept in ${escapeForDisplay(folder)}: ${why}`, {
         cause,
         hint: 'Let ST_LOG_PATH name a folder in which the server may write, or leave it out.',
@@ -118,13 +120,6 @@ export class LogFile {
       if (time !== undefined && Date.parse(time) < wallMs() - retentionMs) fs.unlinkSync(join(folder, name))
     }
   }
-}
-
-/** With those above it. By itself: where a parent is there and takes none, as in /proc, Node's own way never ends. */
-function makeFolder(folder: string): void {
-  if (fs.existsSync(folder)) return
-  makeFolder(dirname(folder))
-  fs.mkdirSync(folder, { mode: 0o700 })
 }
 
 /** A link is not followed, and nobody but this user reads what is made. */

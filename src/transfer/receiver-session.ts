@@ -7,7 +7,14 @@
 
 import { ENTRY_FAILED } from '../ledger/entry-state.ts'
 import { type ErrorCode, errorCodeFromWire, isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { CONSENT_TIMEOUT_MS, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
+import {
+  CHUNK_HEADER_BYTES,
+  CONSENT_TIMEOUT_MS,
+  MAX_CHUNK_BYTES,
+  MAX_PAGE_BYTES,
+  STALL_TIMEOUT_MS,
+  TAG_BYTES,
+} from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { ManifestDecoder } from '../protocol/manifest-pages.ts'
 import {
@@ -92,6 +99,9 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
 /** Long, because a sender may have to read a large file again before it knows its digest. */
 const DIGEST_TIMEOUT_MS = CONSENT_TIMEOUT_MS
 
+/** A page with its flag, the longest message but CHUNK. */
+const LONGEST_OTHER_BYTES = 2 + MAX_PAGE_BYTES
+
 export class ReceiverSession {
   readonly #session: Session
   readonly #reception: Reception
@@ -107,6 +117,7 @@ export class ReceiverSession {
   #saidEnd = false
   #decides = false
   #expectsContent = false
+  #maxChunkBytes = MAX_CHUNK_BYTES
   readonly #quietLimitMs: number | undefined
   readonly #unpacking = new Unpacking((error) => this.#session.fail(error))
   /** This side ends it: what has come is not waited for. */
@@ -128,7 +139,10 @@ export class ReceiverSession {
   async run(): Promise<ReceiverOutcome> {
     this.#session.listen((message, release) => this.#take(message, release))
     this.#session.awaitWord(this.#quietLimitMs ?? STALL_TIMEOUT_MS)
-    this.#session.send({ type: 'hello', hello: this.#reception.hello }).catch(() => undefined)
+    const { hello } = this.#reception
+    this.#maxChunkBytes = hello.maxChunkBytes
+    this.#session.limitRecords(TAG_BYTES + Math.max(CHUNK_HEADER_BYTES + hello.maxChunkBytes, LONGEST_OTHER_BYTES))
+    this.#session.send({ type: 'hello', hello }).catch(() => undefined)
     const end = await this.#session.end
     this.#accepted?.incoming.tell(null)
     this.#over.abort(end.error ?? new SealiftError('peer_stopped', 'the sender ended the session'))
@@ -302,6 +316,7 @@ export class ReceiverSession {
     // Chunks of an older epoch are what a replaced session still had under way.
     if (accepted === null || message.epoch !== accepted.epoch) return undefined
     const { codec, offset, rawBytes, packed } = message
+    if (rawBytes > this.#maxChunkBytes) throw new SealiftError('protocol_violation', 'a chunk is longer than was said')
     if (codec === 0) {
       if (packed.length !== rawBytes) throw new SealiftError('protocol_violation', 'a chunk is not as long as it says')
       return this.#unpacking.chunk(message, (raw) => accepted.incoming.chunk(offset, raw, release))

@@ -88,6 +88,7 @@ export class Session implements InboxReader {
   #paused = false
   /** Whether the peer has not been let in: it gets the buffer of a stranger. */
   #small = true
+  #maxRecordBytes = MAX_RECORD_BYTES
   #busy = false
   #busySinceMs = 0
   #over = false
@@ -157,6 +158,11 @@ export class Session implements InboxReader {
     if (this.#busy) return { reason: 'disk', forMs, remainingMs: null }
     const isAlive = this.#lastReceivedMs > this.#lastWordMs && now - this.#lastReceivedMs < PING_INTERVAL_MS + LULL_MS
     return { reason: isAlive ? 'peer' : 'network', forMs, remainingMs: null }
+  }
+
+  /** Ends the session at a longer record from now on, before a byte of it is kept. @param maxBytes ciphertext and tag */
+  limitRecords(maxBytes: number): void {
+    this.#maxRecordBytes = Math.min(maxBytes, MAX_RECORD_BYTES)
   }
 
   /** Delivers messages from now on. */
@@ -304,7 +310,7 @@ export class Session implements InboxReader {
     const frames = this.#inbox.frames
     const length = frames.peekU32()
     if (length === null) return null
-    checkRecordLength(length, this.#small ? MAX_ADMISSION_RECORD_BYTES : MAX_RECORD_BYTES)
+    checkRecordLength(length, this.#small ? MAX_ADMISSION_RECORD_BYTES : this.#maxRecordBytes)
     if (frames.length < 4 + length) return null
     frames.take(4)
     return frames.take(length)

@@ -203,6 +203,21 @@ describe('coming back', () => {
   })
 })
 
+test('a sender that lost its resume key goes on by its own', async () => {
+  const place = await withToken()
+  const file = place.plant('ana', 'big.bin', Buffer.alloc(3 << 20, 'x'))
+  const first = place.push('ana', file, { bytesPerSecond: 4 << 20 })
+  for await (const event of first) if (event.event === 'progress' && event.bytesDone > 1 << 20) first.cancel()
+  await first.done.catch(() => undefined)
+  const ledger = new DatabaseSync(place.path('ana', 'ledger', 'l.db'))
+  ledger.exec('DELETE FROM resume_keys')
+  ledger.close()
+  const again = await place.pushed('ana', file)
+  expect(again.events).toContainEqual(expect.objectContaining({ event: 'connected', suite: 'noise-xx+mlkem768' }))
+  expect(again.result?.resumedBytes).toBeGreaterThan(0)
+  expect(place.list()).toEqual(['big.bin'])
+})
+
 describe('a transfer of another sender', () => {
   /** A push of Ana's that stopped in the middle, and Bob with a copy of her ledger, but for her keys. */
   async function stolen(): Promise<{ place: ServerPlace; file: string }> {

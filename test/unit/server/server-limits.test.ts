@@ -35,6 +35,15 @@ test('a transfer larger than any may be is refused, and leaves nothing behind', 
   expect(place.list()).toEqual([])
 })
 
+test('a lower payload holds for every chunk, and nothing is lost by it', async () => {
+  const place = await serve({ ST_MAX_PAYLOAD_SIZE: '128KiB' })
+  const bytes = Buffer.alloc(900 * KB, 'abc')
+  expect((await place.pushed('ana', place.plant('ana', 'a.bin', bytes))).error).toBeNull()
+  expect(place.read('a.bin')).toBe(bytes.toString())
+  expect((await place.pushed('ana', place.plant('ana', 'b.bin', bytes), { compress: 'zstd' })).error).toBeNull()
+  expect(place.read('b.bin')).toBe(bytes.toString())
+})
+
 describe('a quota', () => {
   test('of a sender says how much there is room for, and lets the transfer go on once there is more', async () => {
     const place = await serve({ ST_QUOTA_PER_SENDER: '1MB' })
