@@ -12,7 +12,10 @@ const LAYERS = {
   config: { may: ['protocol'], why: 'settings are names, defaults and checks; who acts on them is not their business' },
   codecs: { may: ['protocol'], why: 'a codec turns bytes into bytes and knows no transfer, file or key' },
   crypto: { may: ['protocol'], why: 'crypto fills the port that the protocol defines and sees no files or peers' },
-  identity: { may: ['protocol', 'crypto'], why: 'keys, certificates and tokens are made before any transfer exists' },
+  identity: {
+    may: ['protocol', 'crypto', 'files/folder-making\\.ts$'],
+    why: 'keys, certificates and tokens are made before any transfer exists',
+  },
   files: { may: ['protocol'], why: 'reading and writing trees safely must be testable without network or ledger' },
   ledger: {
     may: ['protocol', 'files/folder-making\\.ts$'],

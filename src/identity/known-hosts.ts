@@ -7,8 +7,9 @@
  * cut at the end of the file, by a full disk say, was never believed, and the next one begins on a line of its own.
  */
 
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { makeFolders } from '../files/folder-making.ts'
 import { compareBytes } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
@@ -79,7 +80,7 @@ export class KnownHosts {
 
   #append(line: string): void {
     try {
-      mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 })
+      makeFolders(dirname(this.path), 0o700, { statSync, mkdirSync })
       const file = openSync(this.path, 'a+', 0o600)
       try {
         const found = fstatSync(file)

@@ -18,6 +18,7 @@ import {
 } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { dirname } from 'node:path'
+import { makeFolders } from '../files/folder-making.ts'
 import { decodeUtf8 } from '../protocol/bytes.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
@@ -93,7 +94,7 @@ export function judge(path: string, found: Stats, { what, isSecret }: Omit<Trust
 export function createTrustedFile(path: string, text: string, mode: number, what: string): void {
   let file: number | null = null
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolders(dirname(path), 0o700, { statSync, mkdirSync })
     file = openSync(path, 'wx', mode)
     writeSync(file, text)
     fsyncSync(file)

@@ -33,7 +33,8 @@ const OUTCOMES: Readonly<Record<string, { readonly prints: string | RegExp; read
     saved: ['photos', 'photos/a.jpg', 'photos/b.jpg', 'photos/c.tmp', 'report.pdf'],
   },
   'docs/library.md: Events': {
-    prints: /^(\d+ of 300020 bytes\n)*300020 of 300020 bytes\n(ok photos\/[abc]\.\w+ [0-9a-f]{64}\n){3}/,
+    // Small files may end before there is progress to tell of.
+    prints: /^(?=(?:[^]*^ok photos\/[abc]\.\w+ [0-9a-f]{64}$){3})[^]*^300020 of 300020 bytes$/m,
     saved: ['photos', 'photos/a.jpg', 'photos/b.jpg', 'photos/c.tmp'],
   },
   'docs/library.md: Errors': {

@@ -12,7 +12,6 @@ import fs, {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -228,11 +227,12 @@ describe('file modes', () => {
 
 describe('what cannot be used', () => {
   test('a folder where none can be made: said at once', async () => {
+    const folder = makeFolder()
     const mkdirSync = vi.spyOn(fs, 'mkdirSync').mockImplementation(() => {
       throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' })
     })
     onTestFinished(() => mkdirSync.mockRestore())
-    await expect(Database.open(join(tmpdir(), 'no such', 'folder', 'l.db'))).rejects.toEqual(
+    await expect(Database.open(join(folder, 'no such', 'folder', 'l.db'))).rejects.toEqual(
       withCode('ledger_unavailable'),
     )
     expect(mkdirSync).toHaveBeenCalledTimes(1)
