@@ -6,11 +6,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { ChaosProxy, type Planned } from './chaos-proxy.ts'
-import { SideProcess } from './children.ts'
-import { changedSurroundings, incomplete, Secrets, secretsInTheOpen, wrongFiles } from './invariants.ts'
-import type { ChildTask } from './kill-child.ts'
-import type { Kill, KillReport } from './killed-transfer.ts'
-import { makePlace, type Place, readResumeKeys } from './place.ts'
+import type { SideProcess } from './children.ts'
+import { incomplete } from './invariants.ts'
+import { type Kill, KilledProcesses, type KillReport } from './killed-processes.ts'
+import { makePlace, type Place } from './place.ts'
 import type { TreeOptions } from './small-tree.ts'
 
 export interface PushKillPlan {
@@ -43,17 +42,17 @@ class KilledPush {
   readonly #place: Place
   readonly #plan: PushKillPlan
   readonly #proxy: ChaosProxy
-  readonly #secrets = new Secrets()
-  readonly #processes: SideProcess[] = []
+  readonly #processes: KilledProcesses
   #sender: SideProcess | null = null
   #server: SideProcess | null = null
   #port = 0
 
   private constructor(place: Place, plan: PushKillPlan, proxy: ChaosProxy) {
     this.#place = place
+    this.#processes = new KilledProcesses(place)
     this.#plan = plan
     this.#proxy = proxy
-    this.#secrets.tokens.add(TOKEN)
+    this.#processes.secrets.tokens.add(TOKEN)
   }
 
   static async start(place: Place, plan: PushKillPlan): Promise<KilledPush> {
@@ -72,17 +71,15 @@ class KilledPush {
   async run(): Promise<KillReport> {
     const endsMs = performance.now() + LONGEST_MS
     while (!(await this.#step())) {
-      if (performance.now() > endsMs) throw new Error(`not done after ${LONGEST_MS / 1000} s: ${this.#story()}`)
-      if (this.#processes.length > 2 * MOST_PROCESSES) throw new Error(`started again and again: ${this.#story()}`)
+      if (performance.now() > endsMs)
+        throw new Error(`not done after ${LONGEST_MS / 1000} s: ${this.#processes.story()}`)
+      if (this.#processes.count > 2 * MOST_PROCESSES)
+        throw new Error(`started again and again: ${this.#processes.story()}`)
     }
     // The moment when the sender said so (I5).
-    expect(incomplete(this.#place), this.#story()).toEqual([])
-    this.#check()
-    return {
-      killed: this.#processes.filter(({ ending }) => ending?.event === 'killed').length,
-      senders: this.#processes.filter(({ role }) => role === 'sender').length,
-      receivers: this.#processes.filter(({ role }) => role === 'server').length,
-    }
+    expect(incomplete(this.#place), this.#processes.story()).toEqual([])
+    this.#processes.check()
+    return this.#processes.report()
   }
 
   /** Starts whoever is missing and waits until somebody ends. @returns whether the sender is done */
@@ -94,18 +91,19 @@ class KilledPush {
     await Promise.race([sender.ended, server.ended])
     // What ended one side often ends the other in the same moment.
     await Promise.race([Promise.all([sender.ended, server.ended]), delay(20)])
-    this.#check()
+    this.#processes.check()
     for (const { role, ending } of [sender, server])
-      if (ending?.event === 'crashed') throw new Error(`the ${role} crashed: ${ending.output}; ${this.#story()}`)
+      if (ending?.event === 'crashed')
+        throw new Error(`the ${role} crashed: ${ending.output}; ${this.#processes.story()}`)
     if (sender.ending?.event !== 'end') return false
-    expect(sender.ending.error, this.#story()).toBeNull()
+    expect(sender.ending.error, this.#processes.story()).toBeNull()
     return true
   }
 
   async #startServer(): Promise<void> {
     if (this.#server !== null && this.#server.ending === null) return
     const { out, root, receiverLedger } = this.#place
-    this.#server = this.#start({
+    this.#server = this.#processes.start({
       role: 'server',
       target: TOKEN,
       options: {},
@@ -129,7 +127,7 @@ class KilledPush {
   #startSender(): void {
     if (this.#sender !== null && this.#sender.ending === null) return
     const { source, senderLedger, root } = this.#place
-    this.#sender = this.#start({
+    this.#sender = this.#processes.start({
       role: 'sender',
       target: source,
       options: {
@@ -143,40 +141,8 @@ class KilledPush {
     })
   }
 
-  #start(task: ChildTask): SideProcess {
-    const started = new SideProcess(task)
-    this.#processes.push(started)
-    return started
-  }
-
-  /** I1, I2, I6: hold at any moment. */
-  #check(): void {
-    const place = this.#place
-    for (const ledger of [place.senderLedger, place.receiverLedger])
-      for (const key of readResumeKeys(ledger)) this.#secrets.addKey(key)
-    const texts = this.#processes.flatMap(({ lines }) =>
-      lines.filter((line) => !line.startsWith('{"event":"listening"')),
-    )
-    const breaks = [
-      ...wrongFiles(place),
-      ...changedSurroundings(place),
-      ...secretsInTheOpen(place, this.#secrets, texts),
-    ]
-    expect(breaks, this.#story()).toEqual([])
-  }
-
-  #story(): string {
-    return this.#processes
-      .map(({ role, ending, lines }) => {
-        const said = lines.filter((line) => !line.includes('"progress"') && !line.includes('"file"')).join(' ')
-        return `${role} (${ending === null ? 'runs' : ending.event}): ${said}`
-      })
-      .join('\n')
-  }
-
   async stop(): Promise<void> {
-    for (const started of this.#processes) started.kill()
-    for (const started of this.#processes) await started.ended
+    await this.#processes.stop()
     await this.#proxy.close()
   }
 }

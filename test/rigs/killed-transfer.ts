@@ -7,13 +7,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { receiveFiles, SealiftError } from '../../src/index.ts'
 import { ChaosProxy, type Planned } from './chaos-proxy.ts'
-import { SideProcess } from './children.ts'
-import { changedSurroundings, incomplete, Secrets, secretsInTheOpen, wrongFiles } from './invariants.ts'
+import type { SideProcess } from './children.ts'
+import { incomplete } from './invariants.ts'
 import type { ChildTask } from './kill-child.ts'
-import { makePlace, type Place, readResumeKeys } from './place.ts'
+import { type Kill, KilledProcesses, type KillReport } from './killed-processes.ts'
+import { makePlace, type Place } from './place.ts'
 import type { TreeOptions } from './small-tree.ts'
-
-export type Kill = NonNullable<ChildTask['kill']>
 
 export interface KillPlan {
   readonly seed: number
@@ -27,13 +26,6 @@ export interface KillPlan {
   readonly between?: (place: Place) => void
   /** Whether staging of another transfer may be left behind. */
   readonly leavesStaging?: boolean
-}
-
-export interface KillReport {
-  /** How many processes were killed. */
-  readonly killed: number
-  readonly senders: number
-  readonly receivers: number
 }
 
 /** Anything takes at most so long; the longest is a receiver that has everything and waits to tell. */
@@ -56,8 +48,7 @@ class KilledTransfer {
   readonly #place: Place
   readonly #plan: KillPlan
   readonly #proxy: ChaosProxy
-  readonly #secrets = new Secrets()
-  readonly #processes: SideProcess[] = []
+  readonly #processes: KilledProcesses
   #sender: SideProcess | null = null
   #receiver: SideProcess | null = null
   #token = ''
@@ -66,6 +57,7 @@ class KilledTransfer {
 
   private constructor(place: Place, plan: KillPlan, proxy: ChaosProxy) {
     this.#place = place
+    this.#processes = new KilledProcesses(place)
     this.#plan = plan
     this.#proxy = proxy
   }
@@ -88,21 +80,19 @@ class KilledTransfer {
   async run(): Promise<KillReport> {
     const endsMs = performance.now() + LONGEST_MS
     while (!(await this.#step())) {
-      if (performance.now() > endsMs) throw new Error(`not done after ${LONGEST_MS / 1000} s: ${this.#story()}`)
-      if (this.#processes.length > 2 * MOST_PROCESSES) throw new Error(`started again and again: ${this.#story()}`)
+      if (performance.now() > endsMs)
+        throw new Error(`not done after ${LONGEST_MS / 1000} s: ${this.#processes.story()}`)
+      if (this.#processes.count > 2 * MOST_PROCESSES)
+        throw new Error(`started again and again: ${this.#processes.story()}`)
     }
     // The moment when the sender said so (I5).
     const left = incomplete(this.#place).filter(
       (line) => !(this.#plan.leavesStaging === true && line.includes('.sealift-')),
     )
-    expect(left, this.#story()).toEqual([])
+    expect(left, this.#processes.story()).toEqual([])
     await this.#receiver?.ended
-    this.#check()
-    return {
-      killed: this.#processes.filter(({ ending }) => ending?.event === 'killed').length,
-      senders: this.#processes.filter(({ role }) => role === 'sender').length,
-      receivers: this.#processes.filter(({ role }) => role === 'receiver').length,
-    }
+    this.#processes.check()
+    return this.#processes.report()
   }
 
   /** Starts whoever is missing and waits until somebody ends. @returns whether the sender is done */
@@ -114,12 +104,13 @@ class KilledTransfer {
     await Promise.race([sender.ended, receiver.ended])
     // What ended one side often ends the other in the same moment.
     await Promise.race([Promise.all([sender.ended, receiver.ended]), delay(receiver.ending === null ? 20 : 300)])
-    this.#check()
+    this.#processes.check()
     for (const { role, ending } of [sender, receiver]) {
-      if (ending?.event === 'crashed') throw new Error(`the ${role} crashed: ${ending.output}; ${this.#story()}`)
+      if (ending?.event === 'crashed')
+        throw new Error(`the ${role} crashed: ${ending.output}; ${this.#processes.story()}`)
     }
     if (sender.ending?.event === 'end') {
-      expect(sender.ending.error, this.#story()).toBeNull()
+      expect(sender.ending.error, this.#processes.story()).toBeNull()
       return true
     }
     const { between } = this.#plan
@@ -139,7 +130,7 @@ class KilledTransfer {
     const isFirst = this.#sender === null
     const { source, senderLedger } = this.#place
     const used = this.#token
-    this.#sender = this.#start({
+    this.#sender = this.#processes.start({
       role: 'sender',
       target: source,
       options: { pod: true, port: this.#port, ledgerPath: senderLedger, name: 'sender', waitMs: 60_000 },
@@ -150,7 +141,7 @@ class KilledTransfer {
     this.#port = listening.port
     this.#proxy.senderPort = listening.port
     this.#token = listening.token
-    this.#secrets.tokens.add(listening.token)
+    this.#processes.secrets.tokens.add(listening.token)
     if (used !== '' && this.#plan.seed % 3 === 0) await this.#tryOldToken(used)
   }
 
@@ -165,14 +156,14 @@ class KilledTransfer {
       () => 'done',
       (error: unknown) => (error instanceof SealiftError ? error.code : 'internal'),
     )
-    expect(code, `I4: an old token; ${this.#story()}`).toBe('auth_failed')
+    expect(code, `I4: an old token; ${this.#processes.story()}`).toBe('auth_failed')
   }
 
   #startReceiver(): void {
     if (this.#receiver !== null && this.#receiver.ending === null) return
     const isFirst = this.#receiver === null
     const { out, receiverLedger } = this.#place
-    this.#receiver = this.#start({
+    this.#receiver = this.#processes.start({
       role: 'receiver',
       target: `127.0.0.1:${this.#proxy.port}:${this.#token}`,
       options: { outputDir: out, ledgerPath: receiverLedger, name: 'receiver' },
@@ -180,41 +171,8 @@ class KilledTransfer {
     })
   }
 
-  #start(task: ChildTask): SideProcess {
-    const started = new SideProcess(task)
-    this.#processes.push(started)
-    return started
-  }
-
-  /** I1, I2, I6: hold at any moment. */
-  #check(): void {
-    for (const ledger of [this.#place.senderLedger, this.#place.receiverLedger]) {
-      for (const key of readResumeKeys(ledger)) this.#secrets.addKey(key)
-    }
-    const texts = this.#processes.flatMap(({ lines }) =>
-      lines.filter((line) => !line.startsWith('{"event":"listening"')),
-    )
-    const place = this.#place
-    const breaks = [
-      ...wrongFiles(place),
-      ...changedSurroundings(place),
-      ...secretsInTheOpen(place, this.#secrets, texts),
-    ]
-    expect(breaks, this.#story()).toEqual([])
-  }
-
-  #story(): string {
-    return this.#processes
-      .map(({ role, ending, lines }) => {
-        const said = lines.filter((line) => !line.includes('"progress"') && !line.includes('"file"')).join(' ')
-        return `${role} (${ending === null ? 'runs' : ending.event}): ${said}`
-      })
-      .join('\n')
-  }
-
   async stop(): Promise<void> {
-    for (const started of this.#processes) started.kill()
-    for (const started of this.#processes) await started.ended
+    await this.#processes.stop()
     await this.#proxy.close()
   }
 }
