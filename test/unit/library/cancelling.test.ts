@@ -233,9 +233,13 @@ describe('a receiver that is stopped', () => {
         true,
       )
       if (wasStopped(ending)) {
-        const isSafe = RECEIVER_STAGES.indexOf(stage) >= RECEIVER_STAGES.indexOf('after-checkpoint')
+        const { hint = '' } = ending as SealiftError
+        // A checkpoint that comes by its timer, on a busy machine, is not that of the end.
+        const isEarly = stage === 'after-checkpoint' && /resume/.test(hint)
+        const isLate = RECEIVER_STAGES.indexOf(stage) >= RECEIVER_STAGES.indexOf('after-checkpoint')
+        const isSafe = isLate && !isEarly
         // What is being published is published still, and then there is nothing left behind, and nothing to resume.
-        if (isSafe) expect((ending as SealiftError).hint).toMatch(/all is saved already/)
+        if (isSafe) expect(hint).toMatch(/all is saved already/)
         const kept = fs.readdirSync(place.out)
         expect(kept.every((name) => (isSafe ? name === 'tree' : /^\.sealift-.*\.part$/.test(name)))).toBe(true)
         // However long ago that was: staging of an unfinished transfer is no leftover.
