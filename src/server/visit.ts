@@ -69,6 +69,7 @@ export interface VisitOptions extends VisitHooks {
   readonly onFault: (error: SealiftError) => void
 }
 
+const DISK_EXIT_CODE = new SealiftError('disk_full', '').exitCode
 /** As much as may be under way while it is asked for. */
 const GROW_AHEAD_BYTES = MAX_UNACKNOWLEDGED_BYTES
 
@@ -210,9 +211,7 @@ export class Visit implements Reception {
   async close(outcome: ReceiverOutcome): Promise<void> {
     const { ledger, guest, release } = this.#options
     if (outcome.kind === 'done') await this.#reception?.told()
-    // What was read once cannot come again, unless the connection alone broke.
-    else if (this.#isOpenEnded && (outcome.kind === 'ended' || outcome.error.code === 'peer_stopped'))
-      await this.#reception?.giveUp(outcome.error)
+    else if (this.#isOpenEnded && isLast(outcome.error)) await this.#reception?.giveUp(outcome.error)
     await this.#reception?.close()
     if (this.#key !== null) await release(this.#key)
     const { key } = await findKnownTransfer(ledger, guest.resumeId)
@@ -223,4 +222,12 @@ export class Visit implements Reception {
 /** The sender hears no more than that it may not (PROTOCOL 1.11). */
 export function belongsToAnother(): SealiftError {
   return new SealiftError('policy_refused', 'the transfer belongs to another sender')
+}
+
+/**
+ * Whether a stream cannot be gone on with: its sender has ended, or there is no room for it here. After all else, a stop of
+ * this server among it, the sender comes back.
+ */
+function isLast({ code, exitCode }: SealiftError): boolean {
+  return code === 'peer_stopped' || exitCode === DISK_EXIT_CODE
 }

@@ -3,8 +3,9 @@
 import fs from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
+import { sendStream } from '../../../src/index.ts'
 import { createIdentity } from '../../../src/library/create-identity.ts'
-import { type PushEnd, ServerPlace } from '../../rigs/server-place.ts'
+import { ended, type PushEnd, ServerPlace } from '../../rigs/server-place.ts'
 
 async function withToken(settings: Record<string, string> = {}): Promise<ServerPlace> {
   const place = new ServerPlace(settings)
@@ -98,6 +99,66 @@ describe('a server with a list of keys', () => {
     const later = await keyed.pushed('ana', keyed.plant('ana', 'c.txt', 'three'), { identity: ana })
     expect(later.error).toMatchObject({ code: 'peer_refused' })
     expect(keyed.list('ana')).toEqual(['a.txt'])
+  })
+})
+
+describe('other ways in', () => {
+  test('a password, known to both and told inside the channel', async () => {
+    const place = new ServerPlace({}, { password: 'correct horse battery' })
+    await place.start()
+    expect(place.server).toMatchObject({ token: null, others: 'password' })
+    const file = place.plant('ana', 'a.txt', 'one')
+    const wrong = await place.pushed('ana', file, { password: 'correct horse batter' })
+    expect(wrong.error).toMatchObject({ code: 'auth_failed', exitCode: 4 })
+    expect((await place.pushed('ana', file, { password: 'correct horse battery' })).error).toBeNull()
+    expect(place.list()).toEqual(['a.txt'])
+  })
+
+  test('none at all, where the server is open; but a secret that is not asked for is not believed', async () => {
+    const place = new ServerPlace({ ST_OPEN: 'yes' })
+    await place.start()
+    const file = place.plant('ana', 'a.txt', 'one')
+    expect((await place.pushed('ana', file, { token: 'four-words-of-another' })).error).toMatchObject({
+      code: 'auth_failed',
+    })
+    expect((await place.pushed('ana', file)).error).toBeNull()
+  })
+})
+
+describe('where things go', () => {
+  test('by date, below the folder of a key, at the rate of that key', async () => {
+    const { ana: identity, list } = await withKey()
+    fs.appendFileSync(list, '')
+    fs.writeFileSync(list, fs.readFileSync(list, 'utf8').replace('\n', ' folder=team/ana rate=2MB\n'))
+    const place = new ServerPlace({ ST_AUTHORIZED_KEYS: list, ST_LAYOUT: 'by-date' })
+    await place.start()
+    const transfer = place.push('ana', place.plant('ana', 'a.bin', Buffer.alloc(400_000)), { identity })
+    let limit: number | null = null
+    for await (const event of transfer) if (event.event === 'progress') limit = transfer.receiverLimit
+    await transfer.done
+    expect(limit).toBe(2_000_000)
+    const [day = ''] = place.list('team', 'ana')
+    expect(day).toMatch(/^\d{4}-\d\d-\d\d$/)
+    expect(place.list('team', 'ana', day)).toEqual(['a.bin'])
+  })
+
+  test('a stream becomes one file, also over a connection that drops', async () => {
+    const place = await withToken()
+    const cut = async (): Promise<void> => {
+      await place.heard('progress', ({ bytesDone }) => bytesDone > 0)
+      await place.stop()
+      await place.start({ token: 'four-words-as-before' })
+    }
+    async function* source(): AsyncGenerator<Uint8Array> {
+      for (let at = 0; at < 20; at++) {
+        if (at === 10) await cut()
+        yield Buffer.alloc(50_000, String(at % 10))
+      }
+    }
+    const { error } = await ended(sendStream(source(), { ...place.pushOptions('ana'), fileName: 'all.txt' }))
+    expect(error).toBeNull()
+    expect(place.read('all.txt')).toHaveLength(1_000_000)
+    expect(place.list()).toEqual(['all.txt'])
   })
 })
 
