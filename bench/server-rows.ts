@@ -55,14 +55,14 @@ const SMALL_BYTES = 1 << 20
 
 export class ServerRows {
   readonly #folder: string
-  readonly #sizes: ServerSizes
+  readonly sizes: ServerSizes
   readonly #direct: SealiftContender
   #made = 0
 
   /** @param folder an empty one @param direct a transfer without a server */
   constructor(folder: string, sizes: ServerSizes, direct: SealiftContender) {
     this.#folder = folder
-    this.#sizes = sizes
+    this.sizes = sizes
     this.#direct = direct
     makeLargeFile(this.#source('large'), sizes.largeBytes)
     makeLargeFile(this.#source('sum'), sizes.senders * sizes.eachBytes)
@@ -127,7 +127,7 @@ export class ServerRows {
 
   /** The same content by one sender, and in parts by many at once. Seconds from the start to the last end. */
   async many(): Promise<{ one: number; all: number; fairness: number; peakBytes: number }> {
-    const { senders } = this.#sizes
+    const { senders } = this.sizes
     const options = [...UNLIMITED, '--layout', 'by-sender', '--max-concurrent-per-ip', String(senders)]
     const one = await this.#with(options, 1, async (server, [pusher]) => {
       return (await pusher?.push(server, this.#source('sum'))) ?? Number.NaN
@@ -146,7 +146,7 @@ export class ServerRows {
       await server.next('connected')
       await delay(WARM_UP_SECONDS * 1000)
       const [cpuBefore, startedMs] = [server.cpuSeconds, performance.now()]
-      const samples = await sampleReads(() => server.readBytes, this.#sizes.throttledSeconds)
+      const samples = await sampleReads(() => server.readBytes, this.sizes.throttledSeconds)
       const core = (server.cpuSeconds - cpuBefore) / ((performance.now() - startedMs) / 1000)
       await pushed
       return { deviation: worstSecond(samples, RATE_BYTES), core }
@@ -163,7 +163,7 @@ export class ServerRows {
       // The first meeting of both is slower than all others.
       await pusher.push(server, this.#another('small'))
       const quiet = await pusher.push(server, this.#another('small'))
-      const opened = openStalled(server.port, from, this.#sizes.stalledSockets)
+      const opened = openStalled(server.port, from, this.sizes.stalledSockets)
       try {
         if (when === 'after') await opened.all
         return (await pusher.push(server, this.#another('small'))) - quiet
@@ -176,17 +176,22 @@ export class ServerRows {
   /** A small push to a server that has seen nothing yet, and to one with many transfers behind it. */
   async finished(): Promise<{ empty: number; full: number }> {
     const folder = this.#newFolder()
-    const full = await this.#with(UNLIMITED, 1, async (server, [pusher]) => {
-      await pusher?.push(server, this.#another('small'))
-      await server.stop()
-      fillLedger(server.ledger, this.#sizes.finishedTransfers)
-      const again = await ServerProcess.start(folder, UNLIMITED)
-      try {
-        return await this.#pushSeveral(again, pusher)
-      } finally {
-        await again.stop()
-      }
-    }, folder)
+    const full = await this.#with(
+      UNLIMITED,
+      1,
+      async (server, [pusher]) => {
+        await pusher?.push(server, this.#another('small'))
+        await server.stop()
+        fillLedger(server.ledger, this.sizes.finishedTransfers)
+        const again = await ServerProcess.start(folder, UNLIMITED)
+        try {
+          return await this.#pushSeveral(again, pusher)
+        } finally {
+          await again.stop()
+        }
+      },
+      folder,
+    )
     const empty = await this.#with(UNLIMITED, 1, async (server, [pusher]) => {
       await pusher?.push(server, this.#another('small'))
       return await this.#pushSeveral(server, pusher)

@@ -7,7 +7,12 @@ import { encodeUtf8 } from '../../src/protocol/bytes.ts'
 import { ERROR_TABLE, type ErrorCode } from '../../src/protocol/errors.ts'
 import { InitiatorHandshake } from '../../src/protocol/handshake-initiator.ts'
 import { encodeFrame } from '../../src/protocol/handshake-messages.ts'
-import { MAX_ADMISSION_RECORD_BYTES, MAX_ENTRIES, MAX_RECORD_BYTES } from '../../src/protocol/limits.ts'
+import {
+  MAX_ADMISSION_RECORD_BYTES,
+  MAX_ENTRIES,
+  MAX_RECORD_BYTES,
+  MAX_SERVER_GUESSES_PER_MINUTE,
+} from '../../src/protocol/limits.ts'
 import { encodeMessage } from '../../src/protocol/messages.ts'
 import { startIdleClock } from '../rigs/idle-clock.ts'
 import { RawPeer } from '../rigs/loopback-pair.ts'
@@ -25,15 +30,20 @@ describe('before a handshake', () => {
   const noises: Record<string, Uint8Array> = {
     'words of another protocol': encodeUtf8('GET / HTTP/1.1\r\nHost: server\r\n\r\n'),
     'random bytes': randomBytes(70_000),
-    'a frame that says it has four gigabytes': Buffer.concat([encodeFrame('init', new Uint8Array()).subarray(0, 4), Buffer.alloc(200, 0xff)]),
-    'zeros': Buffer.alloc(100),
+    'a frame that says it has four gigabytes': Buffer.concat([
+      encodeFrame('INIT', new Uint8Array()).subarray(0, 4),
+      Buffer.alloc(200, 0xff),
+    ]),
+    zeros: Buffer.alloc(100),
   }
   test.each(Object.keys(noises))('%s', async (name) => {
     const place = await openServer()
     const { socket, over } = await connectRaw(place)
     socket.write(noises[name] as Uint8Array)
     await over
-    expect(await place.heard('refused')).toMatchObject({ code: expect.stringMatching(/^(not_sealift|protocol_violation|version_mismatch)$/) as string })
+    expect(await place.heard('refused')).toMatchObject({
+      code: expect.stringMatching(/^(not_sealift|protocol_violation|version_mismatch)$/) as string,
+    })
     await expectServes(place)
   })
 
@@ -47,6 +57,9 @@ describe('before a handshake', () => {
     await expectServes(place)
   })
 })
+
+/** More than there may be wrong guesses in a minute. */
+const MANY = MAX_SERVER_GUESSES_PER_MINUTE + 10
 
 describe('before it is let in', () => {
   test('an oversized record', async () => {
@@ -70,14 +83,15 @@ describe('before it is let in', () => {
     await expectServes(place)
   })
 
-  test('a hundred that go away in the middle of their proof: none of them counts as a wrong guess', async () => {
+  test('many that go away in the middle of their proof: none of them counts as a wrong guess', async () => {
     const place = new ServerPlace()
     await place.start()
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < MANY; i++) {
       const peer = await RawPeer.dialServer(place.server.port)
       await peer.until('admit')
-      // What is right so far: the first frame of a proof, which says nothing yet.
-      peer.say({ type: 'auth', frame: encodeFrame('init', randomBytes(40)) })
+      const proof = new InitiatorHandshake({ ...PROOF, token: encodeUtf8('any') })
+      peer.say({ type: 'auth', frame: proof.start() })
+      await peer.until('auth')
       peer.socket.resetAndDestroy()
     }
     await expectServes(place)
@@ -88,18 +102,35 @@ describe('once it is let in', () => {
   const file: RawEntry = { name: 'a.txt', size: 5 }
   const lies: Record<string, [(peer: RawPeer) => void | Promise<unknown>, ErrorCode]> = {
     'an oversized record': [(peer) => peer.wire(lengthWord(MAX_RECORD_BYTES + 1)), 'record_invalid'],
-    'a record that nobody sealed': [(peer) => peer.wire(Buffer.concat([lengthWord(100), randomBytes(100)])), 'record_invalid'],
+    'a record that nobody sealed': [
+      (peer) => peer.wire(Buffer.concat([lengthWord(100), randomBytes(100)])),
+      'record_invalid',
+    ],
     'a size below zero': [(peer) => offer(peer, [file], { bytes: -1 }), 'protocol_violation'],
     'a file of 2^64-1 bytes': [
       (peer) => offer(peer, [{ ...file, size: [0xffff_ffff, 0xffff_ffff] }], { bytes: 5 }),
       'manifest_invalid',
     ],
     'files that together are larger than numbers are exact': [
-      (peer) => offer(peer, [{ name: 'a', size: Number.MAX_SAFE_INTEGER }, { name: 'b', size: 5 }], { bytes: 5 }),
+      (peer) =>
+        offer(
+          peer,
+          [
+            { name: 'a', size: Number.MAX_SAFE_INTEGER },
+            { name: 'b', size: 5 },
+          ],
+          { bytes: 5 },
+        ),
       'manifest_invalid',
     ],
-    'more entries than there may be': [(peer) => offer(peer, [file], { entries: MAX_ENTRIES + 1 }), 'protocol_violation'],
-    'more entries than it offered': [(peer) => offer(peer, [file, { name: 'b', size: 0 }], { entries: 1 }), 'manifest_invalid'],
+    'more entries than there may be': [
+      (peer) => offer(peer, [file], { entries: MAX_ENTRIES + 1 }),
+      'protocol_violation',
+    ],
+    'more entries than it offered': [
+      (peer) => offer(peer, [file, { name: 'b', size: 0 }], { entries: 1 }),
+      'manifest_invalid',
+    ],
     'another manifest than it offered': [(peer) => offer(peer, [file], { digest: '0'.repeat(64) }), 'manifest_invalid'],
     'a name that leads out of the folder': [(peer) => offer(peer, [{ name: '../a.txt', size: 5 }]), 'manifest_invalid'],
     'a second offer': [
@@ -238,3 +269,6 @@ const NOISE = {
   resumeKeys: [],
   join: false,
 } as const
+
+/** Bound to a session that the server does not know, which it finds out at its end. */
+const PROOF = { ...NOISE, server: undefined, channelBinding: new Uint8Array(32), kem: false } as const

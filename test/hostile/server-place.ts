@@ -30,7 +30,10 @@ export async function connectRaw(place: ServerPlace): Promise<RawSocket> {
   const socket = net.connect(place.server.port, '127.0.0.1')
   onTestFinished(() => void socket.destroy())
   const over = new Promise<void>((resolve) => {
-    socket.on('error', () => undefined).on('end', resolve).on('close', () => resolve())
+    socket
+      .on('error', () => undefined)
+      .on('end', resolve)
+      .on('close', () => resolve())
   })
   socket.resume()
   await new Promise((resolve) => socket.once('connect', resolve))
