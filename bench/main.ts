@@ -27,7 +27,7 @@ import type { CaseResult } from './report.ts'
 import { buildSealift, makeSealift } from './sealift.ts'
 import type { SealiftContender } from './sealift.ts'
 import { goalsOfServer, measureServer, tableOfServer } from './server-bench.ts'
-import type { ServerFigure } from './server-bench.ts'
+import type { ServerResult } from './server-bench.ts'
 import { FULL_SIZES, QUICK_SIZES, ServerRows } from './server-rows.ts'
 import { startSshd } from './sshd.ts'
 
@@ -254,7 +254,7 @@ async function main(options: Options): Promise<void> {
     shares = await measureShares(folder, home, tree.path)
     process.stdout.write(`${tableOfShares(shares)}\n`)
   }
-  let server: ServerFigure[] = []
+  let server: ServerResult = { figures: [], failed: [] }
   if (options.only.has('server') && field.sealift !== null) {
     const sizes = options.quick ? QUICK_SIZES : { ...FULL_SIZES, largeBytes: options.sizeBytes }
     server = await measureServer(new ServerRows(makeFolder(options.tmp), sizes, field.sealift), runs)
@@ -263,9 +263,10 @@ async function main(options: Options): Promise<void> {
 
   const goals = [...judge(results, again, tree.bytes), ...goalsOfServer(server)]
   process.stdout.write(goalTable(goals))
-  writeFileSync(options.json, toJson(machine, results, goals, shares, server))
+  writeFileSync(options.json, toJson(machine, results, goals, shares, server.figures))
   const minutes = (performance.now() - startedMs) / 60_000
   process.stdout.write(`\n${runs} runs each, interleaved; ${minutes.toFixed(1)} minutes; JSON: ${options.json}\n`)
+  if (server.failed.length > 0) process.exitCode = 1
   if (results.some(({ failed }) => [...failed.keys()].some((name) => name.startsWith('sealift')))) process.exitCode = 1
 }
 

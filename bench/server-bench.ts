@@ -21,6 +21,12 @@ export interface ServerFigure {
   readonly goal?: { readonly isMost: boolean; readonly limit: number }
 }
 
+export interface ServerResult {
+  readonly figures: readonly ServerFigure[]
+  /** Why a run of a row failed; it is left out. */
+  readonly failed: readonly string[]
+}
+
 const asRatio = (value: number): string => value.toFixed(2)
 const asPercent = (value: number): string => `${(value * 100).toFixed(1)} %`
 const asSeconds = (value: number): string => `${value.toFixed(2)} s`
@@ -29,7 +35,7 @@ const atMost = (limit: number): ServerFigure['goal'] => ({ isMost: true, limit }
 const atLeast = (limit: number): ServerFigure['goal'] => ({ isMost: false, limit })
 
 /** Every row once, and all of them again, so that none is measured in a better hour than the others. */
-export async function measureServer(rows: ServerRows, runs: number): Promise<ServerFigure[]> {
+export async function measureServer(rows: ServerRows, runs: number): Promise<ServerResult> {
   const large: Awaited<ReturnType<ServerRows['large']>>[] = []
   const many: Awaited<ReturnType<ServerRows['many']>>[] = []
   const throttled: Awaited<ReturnType<ServerRows['throttled']>>[] = []
@@ -40,21 +46,28 @@ export async function measureServer(rows: ServerRows, runs: number): Promise<Ser
     otherBeside: [] as number[],
   }
   const finished: Awaited<ReturnType<ServerRows['finished']>>[] = []
+  const failed: string[] = []
+  const add = async <T>(to: T[], measured: Promise<T>): Promise<void> => {
+    await measured.then(
+      (value) => to.push(value),
+      (error: unknown) => failed.push(error instanceof Error ? error.message : String(error)),
+    )
+  }
   for (let run = 1; run <= runs; run++) {
     say(`server: run ${run} of ${runs}`)
-    large.push(await rows.large())
-    many.push(await rows.many())
-    throttled.push(await rows.throttled())
-    stalled.sameAfter.push(await rows.stalled(SAME, 'after'))
-    stalled.sameBeside.push(await rows.stalled(SAME, 'beside'))
-    stalled.otherAfter.push(await rows.stalled(OTHER, 'after'))
-    stalled.otherBeside.push(await rows.stalled(OTHER, 'beside'))
-    finished.push(await rows.finished())
+    await add(large, rows.large())
+    await add(many, rows.many())
+    await add(throttled, rows.throttled())
+    await add(stalled.sameAfter, rows.stalled(SAME, 'after'))
+    await add(stalled.sameBeside, rows.stalled(SAME, 'beside'))
+    await add(stalled.otherAfter, rows.stalled(OTHER, 'after'))
+    await add(stalled.otherBeside, rows.stalled(OTHER, 'beside'))
+    await add(finished, rows.finished())
   }
   const second = atMost(1)
   const { senders, stalledSockets, finishedTransfers } = rows.sizes
   const held = `${stalledSockets} stalled sockets`
-  return [
+  const figures = [
     figure(
       'large file, direct',
       large.map(({ direct }) => direct),
@@ -122,6 +135,7 @@ export async function measureServer(rows: ServerRows, runs: number): Promise<Ser
       atMost(1.1),
     ),
   ]
+  return { figures, failed }
 }
 
 const SAME = '127.0.0.1'
@@ -136,23 +150,26 @@ function figure(
   return goal === undefined ? { what, values, format } : { what, values, format, goal }
 }
 
-export function tableOfServer(figures: readonly ServerFigure[]): string {
-  const rows = figures.map(({ what, values, format }) => [
-    what,
-    format(median(values)),
-    `${format(Math.min(...values))} – ${format(Math.max(...values))}`,
-  ])
-  return ['## The receiving server', '', ...markdown([['', 'median', 'min – max'], ...rows])].join('\n') + '\n'
+export function tableOfServer({ figures, failed }: ServerResult): string {
+  const rows = figures
+    .filter(({ values }) => values.length > 0)
+    .map(({ what, values, format }) => [
+      what,
+      format(median(values)),
+      `${format(Math.min(...values))} – ${format(Math.max(...values))}`,
+    ])
+  const lines = ['## The receiving server', '', ...markdown([['', 'median', 'min – max'], ...rows])]
+  for (const reason of failed) lines.push('', `One run failed and is left out: ${reason}`)
+  return lines.join('\n') + '\n'
 }
 
-export function goalsOfServer(figures: readonly ServerFigure[]): Goal[] {
+export function goalsOfServer({ figures }: ServerResult): Goal[] {
   return figures.flatMap(({ what, values, format, goal }) => {
     if (goal === undefined) return []
+    const name = `${what}: ${goal.isMost ? 'at most' : 'at least'} ${format(goal.limit)}`
+    if (values.length === 0) return [{ goal: name, reached: '-', state: 'not measured' as const }]
     const reached = median(values)
     const isMet = goal.isMost ? reached <= goal.limit : reached >= goal.limit
-    const side = goal.isMost ? 'at most' : 'at least'
-    return [
-      { goal: `${what}: ${side} ${format(goal.limit)}`, reached: format(reached), state: isMet ? 'met' : 'missed' },
-    ]
+    return [{ goal: name, reached: format(reached), state: isMet ? ('met' as const) : ('missed' as const) }]
   })
 }

@@ -129,14 +129,21 @@ export class ServerRows {
   async many(): Promise<{ one: number; all: number; fairness: number; peakBytes: number }> {
     const { senders } = this.sizes
     const options = [...UNLIMITED, '--layout', 'by-sender', '--max-concurrent-per-ip', String(senders)]
-    const one = await this.#with(options, 1, async (server, [pusher]) => {
-      return (await pusher?.push(server, this.#source('sum'))) ?? Number.NaN
+    const one = await this.#with(options, 1, async (server, pushers) => {
+      await this.#meet(server, pushers)
+      return (await pushers[0]?.push(server, this.#source('sum'))) ?? Number.NaN
     })
     return await this.#with(options, senders, async (server, pushers) => {
+      await this.#meet(server, pushers)
       const seconds = await Promise.all(pushers.map((pusher) => pusher.push(server, this.#source('each'))))
       const all = Math.max(...seconds)
       return { one, all, fairness: Math.min(...seconds) / all, peakBytes: server.peakBytes }
     })
+  }
+
+  /** The first meeting of two is slower than all others: a small push by each, one after another. */
+  async #meet(server: ServerProcess, pushers: readonly Pusher[]): Promise<void> {
+    for (const pusher of pushers) await pusher.push(server, this.#source('small'))
   }
 
   /** A sender at 10 MB/s: the second that is furthest from it, as a share, and the part of a core that the server takes. */
@@ -160,8 +167,7 @@ export class ServerRows {
   async stalled(from: string, when: 'after' | 'beside'): Promise<number> {
     return await this.#with(UNLIMITED, 1, async (server, [pusher]) => {
       if (pusher === undefined) return Number.NaN
-      // The first meeting of both is slower than all others.
-      await pusher.push(server, this.#another('small'))
+      await this.#meet(server, [pusher])
       const quiet = await pusher.push(server, this.#another('small'))
       const opened = openStalled(server.port, from, this.sizes.stalledSockets)
       try {
