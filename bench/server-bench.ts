@@ -164,12 +164,12 @@ export function tableOfServer({ figures, failed }: ServerResult): string {
 }
 
 export function goalsOfServer({ figures }: ServerResult): Goal[] {
-  return figures.flatMap(({ what, values, format, goal }) => {
+  return figures.flatMap(({ what, values, format, goal }): Goal[] => {
     if (goal === undefined) return []
     const name = `${what}: ${goal.isMost ? 'at most' : 'at least'} ${format(goal.limit)}`
-    if (values.length === 0) return [{ goal: name, reached: '-', state: 'not measured' as const }]
+    if (values.length === 0) return [{ goal: name, reached: '-', state: 'not measured' }]
     const reached = median(values)
     const isMet = goal.isMost ? reached <= goal.limit : reached >= goal.limit
-    return [{ goal: name, reached: format(reached), state: isMet ? ('met' as const) : ('missed' as const) }]
+    return [{ goal: name, reached: format(reached), state: isMet ? 'met' : 'missed' }]
   })
 }
