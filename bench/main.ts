@@ -26,13 +26,17 @@ import { describeMachine, fileSystemOf, goalTable, machineText, tableOf, toJson 
 import type { CaseResult } from './report.ts'
 import { buildSealift, makeSealift } from './sealift.ts'
 import type { SealiftContender } from './sealift.ts'
+import { goalsOfServer, measureServer, tableOfServer } from './server-bench.ts'
+import type { ServerResult } from './server-bench.ts'
+import { FULL_SIZES, QUICK_SIZES, ServerRows } from './server-rows.ts'
 import { startSshd } from './sshd.ts'
 
-const CASES = ['large', 'tree', 'again', 'disk', 'compression'] as const
+const CASES = ['large', 'tree', 'again', 'disk', 'compression', 'server'] as const
 type CaseName = (typeof CASES)[number]
 
-const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk,compression] [--size 1GiB] [--files N]
-                        [--tmp DIR] [--disk DIR] [--json FILE] [--without NAME,NAME] [--quick]
+const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk,compression,server] [--size 1GiB]
+                        [--files N] [--tmp DIR] [--disk DIR] [--json FILE] [--without NAME,NAME]
+                        [--quick]
 `
 
 interface Options {
@@ -44,6 +48,7 @@ interface Options {
   readonly disk: string
   readonly json: string
   readonly without: ReadonlySet<string>
+  readonly quick: boolean
 }
 
 function readOptions(): Options {
@@ -79,6 +84,7 @@ function readOptions(): Options {
     disk: values.disk,
     json: values.json,
     without: new Set(values.without.split(',')),
+    quick: values.quick,
   }
 }
 
@@ -248,12 +254,19 @@ async function main(options: Options): Promise<void> {
     shares = await measureShares(folder, home, tree.path)
     process.stdout.write(`${tableOfShares(shares)}\n`)
   }
+  let server: ServerResult = { figures: [], failed: [] }
+  if (options.only.has('server') && field.sealift !== null) {
+    const sizes = options.quick ? QUICK_SIZES : { ...FULL_SIZES, largeBytes: options.sizeBytes }
+    server = await measureServer(new ServerRows(makeFolder(options.tmp), sizes, field.sealift), runs)
+    process.stdout.write(`${tableOfServer(server)}\n`)
+  }
 
-  const goals = judge(results, again, tree.bytes)
+  const goals = [...judge(results, again, tree.bytes), ...goalsOfServer(server)]
   process.stdout.write(goalTable(goals))
-  writeFileSync(options.json, toJson(machine, results, goals, shares))
+  writeFileSync(options.json, toJson(machine, results, goals, shares, server.figures))
   const minutes = (performance.now() - startedMs) / 60_000
   process.stdout.write(`\n${runs} runs each, interleaved; ${minutes.toFixed(1)} minutes; JSON: ${options.json}\n`)
+  if (server.failed.length > 0) process.exitCode = 1
   if (results.some(({ failed }) => [...failed.keys()].some((name) => name.startsWith('sealift')))) process.exitCode = 1
 }
 

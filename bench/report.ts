@@ -67,7 +67,7 @@ export function describeMachine(folders: Readonly<Record<string, string>>): Mach
   }
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   const upper = sorted[middle] ?? Number.NaN
@@ -158,6 +158,7 @@ export function toJson(
   results: readonly CaseResult[],
   goals: readonly Goal[],
   shares: readonly object[],
+  server: readonly object[],
 ): string {
   const cases = results.map(({ name, title, runs, failed, notes }) => ({
     name,
@@ -171,7 +172,7 @@ export function toJson(
     failed: Object.fromEntries(failed),
     notes,
   }))
-  return JSON.stringify({ machine, cases, shares, goals }, null, 2) + '\n'
+  return JSON.stringify({ machine, cases, shares, server, goals }, null, 2) + '\n'
 }
 
 function optional(

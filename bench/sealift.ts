@@ -14,6 +14,9 @@ import type { Meter, MeteredProcess } from './measure.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
+/** The built program. */
+export const SEALIFT: readonly string[] = [process.execPath, join(ROOT, 'bin', 'sealift.js')]
+
 /** What people are shown goes to stderr; the meter reads lines of stdout. */
 const ON_STDOUT = ['sh', '-c', 'exec "$0" "$@" 2>&1']
 
@@ -44,7 +47,6 @@ export function makeSealift(
 ): SealiftContender {
   const ledger = join(folder, 'ledger')
   const env = { ...process.env, HOME: home, DB_PATH: join(ledger, 'ledger.db'), NO_COLOR: '1' }
-  const program = [process.execPath, join(ROOT, 'bin', 'sealift.js')]
   mkdirSync(ledger, { recursive: true, mode: 0o700 })
   return {
     name,
@@ -53,17 +55,17 @@ export function makeSealift(
       mkdirSync(ledger, { mode: 0o700 })
     },
     async transfer(meter: Meter, source: string, target: string): Promise<void> {
-      const sending = [...program, 'send', source, '--pod', '--port', '0', ...options]
+      const sending = [...SEALIFT, 'send', source, '--pod', '--port', '0', ...options]
       const sender = meter.spawn([...ON_STDOUT, ...sending], { env })
       const connect = await sender.line((line) => /^ +sealift receive (\S+)$/.exec(line)?.[1])
-      const receiver = meter.spawn([...program, 'receive', connect, '-o', target, '--yes'], { env })
+      const receiver = meter.spawn([...SEALIFT, 'receive', connect, '-o', target, '--yes'], { env })
       await Promise.all([sender.done, receiver.done])
     },
     async ask(meter: Meter, source: string, target: string): Promise<DoneEvent> {
-      const sending = [...program, 'send', source, '--pod', '--port', '0', '--json', ...options]
+      const sending = [...SEALIFT, 'send', source, '--pod', '--port', '0', '--json', ...options]
       const sender = meter.spawn(sending, { env })
       const connect = await sender.line((line) => connectOf(line))
-      const receiver = meter.spawn([...program, 'receive', connect, '-o', target, '--json', '--yes'], { env })
+      const receiver = meter.spawn([...SEALIFT, 'receive', connect, '-o', target, '--json', '--yes'], { env })
       await Promise.all([ended(sender), ended(receiver)])
       const events = receiver.lines.map(parseEvent)
       const done = events.find((event): event is DoneEvent & { event: string } => event?.event === 'done')

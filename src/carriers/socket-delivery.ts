@@ -15,12 +15,19 @@ export class Delivery {
   #sink: ByteSink | null = null
   #paused = false
   #closed = false
-  /** What had no place in the sink when it paused. */
+  readonly #release: (piece: Uint8Array) => void
+  /** The piece that is being copied, and what of it had no place in the sink when that paused. */
+  #piece: Uint8Array = NOTHING
   #rest: Uint8Array = NOTHING
   /** An orderly end that waits for the rest. */
   #endWaits = false
   /** A fault from before the start. */
   #faultWaits: SealiftError | null = null
+
+  /** @param release called with each piece that was pushed once all of it is copied; by default it is left alone */
+  constructor(release: (piece: Uint8Array) => void = () => undefined) {
+    this.#release = release
+  }
 
   /** Whether the source may hand over more. */
   get flowing(): boolean {
@@ -61,6 +68,7 @@ export class Delivery {
   push(piece: Uint8Array): boolean {
     if (this.#closed) return false
     this.#rest = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece])
+    this.#piece = this.#rest
     this.#settle()
     return this.flowing
   }
@@ -91,6 +99,7 @@ export class Delivery {
   /** This side dropped the stream: the sink hears nothing more. */
   close(): void {
     this.#closed = true
+    this.#piece = NOTHING
     this.#rest = NOTHING
   }
 
@@ -105,6 +114,7 @@ export class Delivery {
       space.set(bytes === piece.length ? piece : piece.subarray(0, bytes))
       // before the sink hears of it: the sink may destroy the stream
       this.#rest = bytes === piece.length ? NOTHING : piece.subarray(bytes)
+      if (this.#rest.length === 0) this.#release(this.#piece)
       if (!sink.filled(bytes)) this.#paused = true
     }
     if (this.#endWaits && this.#rest.length === 0 && !this.#paused && !this.#closed) this.#tell(null)

@@ -4,11 +4,13 @@
  * Owns how sockets are made and their options. What it reads and writes it does not look at.
  *
  * Reading: Node lets a socket that dials read straight into a buffer of ours (`onread`), so bytes land where the
- * record is assembled. On accepted sockets Node ignores that option; there the pieces are copied.
+ * record is assembled. On accepted sockets Node ignores that option; there each piece is copied, and its memory given back at
+ * once (docs/performance.md, "What was tried").
  */
 
 import net from 'node:net'
 
+import { releaseBuffer } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { ByteStream, StreamListener } from './carrier.ts'
 import { Delivery } from './socket-delivery.ts'
@@ -138,7 +140,7 @@ export function listenTcp({ host, port, onStream, signal }: ListenTcpOptions): P
           socket.destroy()
           return
         }
-        const delivery = new Delivery()
+        const delivery = new Delivery(releaseBuffer)
         const stream = new SocketStream(socket, delivery, peer)
         socket.on('data', (piece: Uint8Array) => {
           if (!delivery.push(piece)) socket.pause()

@@ -215,3 +215,16 @@ export class ByteReader {
     if (this.left !== 0) throw new SealiftError('protocol_violation', 'a message has bytes too many')
   }
 }
+
+/**
+ * Frees at once what the bytes lie in, where they are all of it; a part of something shared is left alone. They are void
+ * afterwards. Left to the collector, a megabyte for every record would pile up.
+ */
+export function releaseBuffer(bytes: Uint8Array): void {
+  const { buffer } = bytes
+  if (buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength && bytes.byteLength >= MIN_RELEASED_BYTES)
+    buffer.transfer(0)
+}
+
+/** Smaller ones cost less to collect than to give back. */
+const MIN_RELEASED_BYTES = 32 << 10

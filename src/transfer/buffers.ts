@@ -22,17 +22,7 @@ let keepsFreedMemory = false
 /** Just under the largest block that glibc learns from (32 MiB). */
 const THRESHOLD_BYTES = 31 << 20
 
-/** Frees what the bytes lie in, where they are all of it; a part of something shared is left alone. They are void afterwards. */
-export function releaseBuffer(bytes: Uint8Array): void {
-  const { buffer } = bytes
-  if (buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength && bytes.byteLength >= MIN_RELEASED_BYTES)
-    buffer.transfer(0)
-}
-
-/** Smaller ones cost less to collect than to give back. */
-const MIN_RELEASED_BYTES = 32 << 10
-
-/** As {@link releaseBuffer}, for bytes of a codec, which begin a buffer of their own and need not fill it. */
+/** As `releaseBuffer`, for bytes of a codec, which begin a buffer of their own and need not fill it. */
 export function releasePacked(bytes: Uint8Array): void {
   const { buffer } = bytes
   if (buffer instanceof ArrayBuffer && bytes.byteOffset === 0 && buffer.byteLength >= MIN_OWN_BYTES) buffer.transfer(0)

@@ -42,6 +42,8 @@ class PacedStream implements ByteStream {
   #turn: Promise<void> = Promise.resolve()
   /** The sink takes nothing now. */
   #isPaused = false
+  /** What has been read of the slice that is under way. */
+  #sliceReadBytes = 0
   /** The rate allows nothing now. */
   #cancelWait: (() => void) | null = null
   /** Lets a write go on that waits for the rate. */
@@ -69,11 +71,17 @@ class PacedStream implements ByteStream {
   }
 
   start(sink: ByteSink): void {
+    const { into } = this.#paces
     this.#stream.start({
-      space: () => sink.space().subarray(0, this.#paces.into.sliceBytes),
+      space: () => sink.space().subarray(0, Math.max(1, into.sliceBytes - this.#sliceReadBytes)),
       filled: (bytes) => {
-        const waitMs = this.#paces.into.pass(bytes)
-        if (waitMs > 0 && !this.#isHurried) this.#wait(waitMs)
+        const waitMs = into.pass(bytes)
+        this.#sliceReadBytes += bytes
+        // A slice may come in several reads: to wait after each of them costs more than to read it.
+        if (this.#sliceReadBytes >= into.sliceBytes) {
+          this.#sliceReadBytes = 0
+          if (waitMs > 0 && !this.#isHurried) this.#wait(waitMs)
+        }
         // What the sink wants and what the rate allows are two things: only both together let the next bytes in.
         this.#isPaused = !sink.filled(bytes)
         return !this.#isPaused && this.#cancelWait === null

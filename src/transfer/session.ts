@@ -7,6 +7,7 @@
 
 import type { ByteStream } from '../carriers/carrier.ts'
 import { TurnTaking } from '../files/turn-taking.ts'
+import { releaseBuffer } from '../protocol/bytes.ts'
 import { Conversation, type Role } from '../protocol/conversation.ts'
 import type { CryptoPort } from '../protocol/crypto-port.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
@@ -26,7 +27,7 @@ import {
   type Message,
 } from '../protocol/messages.ts'
 import { checkRecordLength, RecordOpener, RecordSealer } from '../protocol/records.ts'
-import { keepFreedMemory, releaseBuffer } from './buffers.ts'
+import { keepFreedMemory } from './buffers.ts'
 import type { Clock } from './clock.ts'
 import type { Inbox, InboxReader } from './inbox.ts'
 import { LULL_MS, type Waiting } from './waiting.ts'

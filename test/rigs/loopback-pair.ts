@@ -20,7 +20,7 @@ import {
 } from '../../src/index.ts'
 import { concatBytes } from '../../src/protocol/bytes.ts'
 import type { SessionSecrets } from '../../src/protocol/handshake.ts'
-import { InitiatorHandshake } from '../../src/protocol/handshake-initiator.ts'
+import { InitiatorHandshake, type InitiatorParameters } from '../../src/protocol/handshake-initiator.ts'
 import { FRAME_HEADER_BYTES, readFrameHeader } from '../../src/protocol/handshake-messages.ts'
 import { ResponderHandshake } from '../../src/protocol/handshake-responder.ts'
 import {
@@ -36,6 +36,7 @@ import { normalizeToken } from '../../src/identity/token.ts'
 
 const TOKEN = 'coral-magnet'
 const PATIENCE_MS = 8000
+const COMMON = { crypto: nodeCrypto, channelBinding: new Uint8Array(), resumeKeys: [], join: false } as const
 
 /** How the honest side ended. */
 export interface HonestEnd {
@@ -77,26 +78,30 @@ export class RawPeer {
 
   /** Connects as a receiver would. */
   static async dial(port: number, token: string): Promise<RawPeer> {
-    const socket = net.connect(port, '127.0.0.1')
-    const peer = new RawPeer(socket)
-    const handshake = new InitiatorHandshake({
-      crypto: nodeCrypto,
-      purpose: 'direct',
-      channelBinding: new Uint8Array(),
-      token: normalizeToken(token),
-      resumeKeys: [],
-      join: false,
-    })
-    socket.write(handshake.start())
-    const resp = await peer.#frame()
+    const peer = new RawPeer(net.connect(port, '127.0.0.1'))
+    await peer.#initiate({ ...COMMON, purpose: 'direct', token: normalizeToken(token) })
+    return peer
+  }
+
+  /** Connects to a server as a sender would, with a key of its own that nobody knows. */
+  static async dialServer(port: number): Promise<RawPeer> {
+    const peer = new RawPeer(net.connect(port, '127.0.0.1'))
+    const server = { staticKey: null, checkServerKey: () => undefined }
+    await peer.#initiate({ ...COMMON, purpose: 'server', token: null, server })
+    return peer
+  }
+
+  async #initiate(parameters: InitiatorParameters): Promise<void> {
+    const handshake = new InitiatorHandshake(parameters)
+    this.socket.write(handshake.start())
+    const resp = await this.#frame()
     const confirm = handshake.receive(resp.kind, resp.body)
     if (confirm.send === null) throw new Error('no confirmation to send')
-    socket.write(confirm.send)
-    const answer = await peer.#frame()
+    this.socket.write(confirm.send)
+    const answer = await this.#frame()
     const { done } = handshake.receive(answer.kind, answer.body)
     if (done === null) throw new Error('the handshake is not done')
-    peer.#seal(done)
-    return peer
+    this.#seal(done)
   }
 
   /** Answers a connection as a sender would. */

@@ -67,6 +67,25 @@ function expectRate(points: Curve, bytesPerSecond: number): void {
     }
 }
 
+test('reads wait once for each 20 ms of the rate, and not after each piece', async () => {
+  const [near, far] = pipe()
+  const waits = new Set<number>()
+  const counting = {
+    nowMs: () => clock.nowMs(),
+    after: (ms: number, call: () => void) => {
+      waits.add(clock.nowMs())
+      return clock.after(ms, call)
+    },
+  }
+  const arrived = count(paced(near, 1_000_000, counting))
+  void (async () => {
+    for (let i = 0; i < 2000; i++) await far.write([new Uint8Array(1000)])
+  })().catch(() => undefined)
+  await curve(arrived, 1000)
+  expect(arrived()).toBeGreaterThan(950_000)
+  expect(waits.size).toBeLessThanOrEqual(55)
+})
+
 describe('no limit', () => {
   test('is the stream itself', () => {
     const [near] = pipe()
