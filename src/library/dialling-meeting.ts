@@ -74,6 +74,7 @@ export class DiallingMeeting implements SenderMeeting {
         options.probe?.('handshake-confirmed')
         return this.#session(dialled, sender)
       },
+      retriesSilence: true,
       // A full disk or quota is for whoever runs the server to mend: coming back at once would meet it again.
       isOver: ({ exitCode }) => exitCode === DISK_EXIT_CODE,
       onRetry: ({ code, message }) => emit({ event: 'warning', code, message: `${message}; connecting again` }),

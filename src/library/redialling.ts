@@ -28,6 +28,8 @@ export interface RediallingOptions {
   readonly session: (dialled: DialledSession) => Promise<SessionOutcome>
   /** Whether coming back would change nothing, although the error may pass. */
   readonly isOver: (error: SealiftError) => boolean
+  /** Whether a peer that takes a connection and says nothing may just be busy, as a server is; default: it is something else. */
+  readonly retriesSilence?: boolean
   /** How long to try after the last progress; default 30 s. */
   readonly patienceMs?: () => number
   /** It is tried again because of this. */
@@ -66,7 +68,7 @@ export class Redialling {
    * @throws the signal's reason
    */
   async run(signal: AbortSignal): Promise<SealiftError | null> {
-    const { clock, connect, session, isOver, onRetry, patienceMs } = this.#options
+    const { clock, connect, session, isOver, onRetry, patienceMs, retriesSilence = false } = this.#options
     let backOffMs = FIRST_BACK_OFF_MS
     let hadSession = false
     let cutHandshakes = 0
@@ -88,7 +90,8 @@ export class Redialling {
       } catch (thrown) {
         signal.throwIfAborted()
         error = toSealiftError(thrown)
-        if (!hadSession && (!isCutHandshake(error) || ++cutHandshakes > MAX_CUT_HANDSHAKES)) return error
+        const isCut = isCutHandshake(error) || (retriesSilence && error.code === 'peer_silent')
+        if (!hadSession && (!isCut || ++cutHandshakes > MAX_CUT_HANDSHAKES)) return error
         if (!error.retryable) return error
       }
       const limitMs = patienceMs?.() ?? RECONNECT_TIMEOUT_MS
