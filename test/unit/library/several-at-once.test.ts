@@ -118,6 +118,8 @@ describe('two senders of the same files', () => {
     expect(ids[2]).not.toBe(ids[0])
     // Changed files make a new transfer, which must not stand in for one that is under way.
     fs.writeFileSync(join(place.source, 'one'), 'changed')
+    // Whole milliseconds, which both sides hold exactly.
+    fs.utimesSync(join(place.source, 'one'), 2000, 2000)
     const third = await send(place)
     const rows = await listTransfers({ ledgerPath: place.senderLedger })
     expect(rows.map(({ status }) => status)).toEqual(['pending', 'pending', 'pending'])
