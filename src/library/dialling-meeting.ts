@@ -10,7 +10,7 @@ import { stretchPassword } from '../crypto/stretching.ts'
 import { normalizePassword } from '../identity/password.ts'
 import { fingerprintOf } from '../identity/public-key.ts'
 import { normalizeToken } from '../identity/token.ts'
-import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { isDiskError, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { CONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
@@ -22,8 +22,6 @@ import { Redialling, type SessionOutcome } from './redialling.ts'
 import { SenderKeys } from './sender-keys.ts'
 import type { MeetingContext, SenderMeeting } from './sender-meeting.ts'
 import type { ServerEntrance } from './server-entrance.ts'
-
-const DISK_EXIT_CODE = new SealiftError('disk_full', '').exitCode
 
 export class DiallingMeeting implements SenderMeeting {
   readonly waitMs = null
@@ -76,7 +74,7 @@ export class DiallingMeeting implements SenderMeeting {
       },
       retriesSilence: true,
       // A full disk or quota is for whoever runs the server to mend: coming back at once would meet it again.
-      isOver: ({ exitCode }) => exitCode === DISK_EXIT_CODE,
+      isOver: isDiskError,
       onRetry: ({ code, message }) => emit({ event: 'warning', code, message: `${message}; connecting again` }),
     }))
     const error = await redialling.run(signal)

@@ -11,14 +11,13 @@ import { freeBytes } from '../files/free-space.ts'
 import { checkTarget, removeStaleStaging } from '../files/staging.ts'
 import { normalizeToken } from '../identity/token.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { toHex } from '../protocol/bytes.ts'
 import type { ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { CONNECT_TIMEOUT_MS, RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
-import type { EndedEntry } from '../transfer/ended-entries.ts'
+import { type EndedEntry, fileEvent } from '../transfer/ended-entries.ts'
 import type { FileEvent } from '../transfer/events.ts'
 import { paced } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
@@ -294,14 +293,7 @@ class DirectReceive {
 
   #begin(started: StartedTransfer): void {
     this.#started = started
-    const { id, manifest, files, safeBytes, skippedBytes, endedFiles } = started
-    this.#progress = new Progress(
-      systemClock,
-      { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: files },
-      this.#emit,
-    )
-    this.#progress.start()
-    this.#progress.set(safeBytes + skippedBytes, endedFiles)
+    this.#progress = Progress.ofReception(systemClock, started, this.#emit)
   }
 
   #entry(ended: EndedEntry): void {
@@ -314,26 +306,17 @@ class DirectReceive {
     const started = this.#started
     if (started === null) return
     const { id, manifest } = started
-    for (const { entry, status, savedAs } of entries) {
+    for (const ended of entries) {
+      const { entry, status } = ended
       if (manifest.kind(entry) !== KIND_FILE) continue
-      const sha256 = status === 'ok' ? this.#reception.sha256(entry) : null
-      yield {
-        event: 'file',
-        transferId: id,
-        path: manifest.path(entry),
-        sizeBytes: manifest.sizeBytes(entry),
-        sha256: sha256 === null ? null : toHex(sha256),
-        status,
-        savedAs,
-      }
+      yield fileEvent(id, manifest, ended, status === 'ok' ? this.#reception.sha256(entry) : null)
     }
   }
 
   #result(): TransferResult {
     const started = this.#started
     const before = this.#files?.endedBefore ?? null
-    const seconds = (this.#progress?.elapsedMs ?? 0) / 1000
-    const moved = this.#progress?.movedBytes ?? 0
+    const pace = this.#progress?.pace ?? { seconds: 0, bytesPerSecond: 0 }
     this.#progress?.flush()
     const failure = this.#onlyFailure()
     if (failure !== null) throw failure
@@ -343,8 +326,7 @@ class DirectReceive {
       bytes: started?.manifest.totalBytes ?? before?.bytes ?? 0,
       bytesOnWire: this.#wireBytes,
       resumedBytes: started?.safeBytes ?? before?.bytes ?? 0,
-      seconds,
-      bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
+      ...pace,
     }
     this.#emit({ event: 'done', ...result })
     const failed = this.#reception.finished?.failed ?? this.#failed

@@ -9,13 +9,13 @@ import type { ContentReader } from '../files/content-reader.ts'
 import { StreamReader } from '../files/stream-reader.ts'
 import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-state.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { toHex } from '../protocol/bytes.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
 import { isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import { systemClock } from '../transfer/clock.ts'
+import { fileEvent } from '../transfer/ended-entries.ts'
 import type { FileEvent } from '../transfer/events.ts'
 import { Outgoing } from '../transfer/outgoing.ts'
 import { Progress } from '../transfer/progress.ts'
@@ -249,16 +249,8 @@ export class SenderRun {
     for (const entry of entries) {
       const state = this.#outgoing.state(entry)
       const failed = state === ENTRY_FAILED
-      const sha256 = failed ? null : this.#outgoing.sha256(entry)
-      yield {
-        event: 'file',
-        transferId: id,
-        path: manifest.path(entry),
-        sizeBytes: manifest.sizeBytes(entry),
-        sha256: sha256 === null ? null : toHex(sha256),
-        status: failed ? 'failed' : state === ENTRY_SKIPPED ? 'skipped' : 'ok',
-        savedAs: null,
-      }
+      const status = failed ? 'failed' : state === ENTRY_SKIPPED ? 'skipped' : 'ok'
+      yield fileEvent(id, manifest, { entry, status, savedAs: null }, failed ? null : this.#outgoing.sha256(entry))
     }
   }
 
@@ -275,16 +267,13 @@ export class SenderRun {
     if (this.#saysFiles) this.#emit(this.#fileEvents(this.#published()))
     this.#progress.set(this.#progress.bytesDone, this.#files)
     this.#progress.flush()
-    const seconds = this.#progress.elapsedMs / 1000
-    const moved = this.#progress.movedBytes
     const result = {
       transferId: id,
       files: this.#files,
       bytes: manifest.totalBytes ?? 0,
       bytesOnWire: sender.wireBytes,
       resumedBytes: this.#resumedBytes ?? 0,
-      seconds,
-      bytesPerSecond: seconds > 0 ? Math.round(moved / seconds) : 0,
+      ...this.#progress.pace,
     }
     if (this.#failed > 0 && !this.#isResumable) throw this.#onlyFailure()
     this.#emit({ event: 'done', ...result })

@@ -266,6 +266,11 @@ export function isTellable(code: ErrorCode): boolean {
   return exit >= 3 && exit <= 8
 }
 
+/** Whether a disk, a size or a quota is why: what coming back at once would meet again. */
+export function isDiskError({ exitCode }: SealiftError): boolean {
+  return exitCode === ERROR_TABLE.disk_full.exit
+}
+
 export interface SealiftErrorOptions {
   /** What the user can do about it; lines are separated by `\n`. */
   readonly hint?: string

@@ -92,8 +92,8 @@ export class Door {
     return pacedReads(watched, share, this.#options.clock)
   }
 
-  /** The connection that a session runs over; `null` where it has ended. */
-  callerOf(session: Session): Caller | null {
+  /** From now on its connection is that session's. @returns `null` where it has ended */
+  letIn(session: Session): Caller | null {
     const caller = this.#callers.get(session.peer) ?? null
     if (caller !== null) caller.session = session
     return caller

@@ -205,7 +205,7 @@ export class ReceivingServer {
     const { audit, fileEvents, onEvent, onReceived, probe = noProbe } = this.#options
     const { address } = session.peer
     const report = new VisitReport(address, fileEvents, onEvent, onReceived)
-    const caller = this.#door.callerOf(session)
+    const caller = this.#door.letIn(session)
     let transferId: string | null = null
     let failure: SealiftError | null
     let owner: string | null = null
@@ -274,10 +274,13 @@ export class ReceivingServer {
     }
   }
 
-  /** A key that no transfer needs any more opens nothing. */
+  /** A key that no transfer came to need, or needs any more, opens nothing. */
   async #forgetKey({ resumeId }: Guest): Promise<void> {
-    const kept = await this.#options.ledger.resumeKeys.findById(resumeId, 'receiver')
+    const { resumeKeys } = this.#options.ledger
+    const kept = await resumeKeys.findById(resumeId, 'receiver')
     kept?.resumeKey.fill(0)
-    if (kept === null) this.#resumeKeys.delete(toHex(resumeId))
+    if (kept !== null && kept.transfer !== null) return
+    if (kept !== null) await resumeKeys.drop(resumeId, 'receiver')
+    this.#resumeKeys.delete(toHex(resumeId))
   }
 }

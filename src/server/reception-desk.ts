@@ -55,12 +55,6 @@ export class ReceptionDesk {
     return this.#seats.size
   }
 
-  /** Whether a session works on that transfer. */
-  isBusy(transferId: string): boolean {
-    for (const seat of this.#seats) if (seat.transferId === transferId) return true
-    return false
-  }
-
   /** Receives what a confirmed session brings, to its end; never rejects. */
   async receive(
     session: Session,

@@ -1,10 +1,9 @@
 /** Says as events what becomes of one session's transfer at a server. */
 
-import { toHex } from '../protocol/bytes.ts'
 import type { SealiftError } from '../protocol/errors.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
 import { systemClock } from '../transfer/clock.ts'
-import type { EndedEntry } from '../transfer/ended-entries.ts'
+import { type EndedEntry, fileEvent } from '../transfer/ended-entries.ts'
 import type { TransferEvent } from '../transfer/events.ts'
 import type { StartedTransfer } from '../transfer/lasting-reception.ts'
 import { Progress } from '../transfer/progress.ts'
@@ -56,29 +55,14 @@ export class VisitReport {
   }
 
   #begin(started: StartedTransfer): void {
-    const { id, manifest, files, safeBytes, skippedBytes, endedFiles } = started
     this.#started = started
-    this.#progress = new Progress(
-      systemClock,
-      { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: files },
-      this.#emit,
-    )
-    this.#progress.start()
-    this.#progress.set(safeBytes + skippedBytes, endedFiles)
+    this.#progress = Progress.ofReception(systemClock, started, this.#emit)
   }
 
-  #entry({ entry, status, savedAs }: EndedEntry, sha256: Uint8Array | null): void {
+  #entry(ended: EndedEntry, sha256: Uint8Array | null): void {
     const started = this.#started
-    if (started === null || started.manifest.kind(entry) !== KIND_FILE) return
-    this.#emit({
-      event: 'file',
-      transferId: started.id,
-      path: started.manifest.path(entry),
-      sizeBytes: started.manifest.sizeBytes(entry),
-      sha256: sha256 === null ? null : toHex(sha256),
-      status,
-      savedAs,
-    })
+    if (started === null || started.manifest.kind(ended.entry) !== KIND_FILE) return
+    this.#emit(fileEvent(started.id, started.manifest, ended, sha256))
   }
 
   /** The session has ended. @param error why, where not all is done */
@@ -91,7 +75,6 @@ export class VisitReport {
     }
     if (started === null || progress === null) return
     progress.flush()
-    const seconds = progress.elapsedMs / 1000
     this.#emit({
       event: 'done',
       transferId: started.id,
@@ -99,8 +82,7 @@ export class VisitReport {
       bytes: started.manifest.totalBytes ?? 0,
       bytesOnWire: wireBytes,
       resumedBytes: started.safeBytes,
-      seconds,
-      bytesPerSecond: seconds > 0 ? Math.round(progress.movedBytes / seconds) : 0,
+      ...progress.pace,
     })
   }
 }

@@ -8,7 +8,7 @@
 
 import { chunkLimit } from '../guard/quotas.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { isDiskError, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MAX_UNACKNOWLEDGED_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { Hello, Offer } from '../protocol/messages.ts'
@@ -69,7 +69,6 @@ export interface VisitOptions extends VisitHooks {
   readonly onFault: (error: SealiftError) => void
 }
 
-const DISK_EXIT_CODE = new SealiftError('disk_full', '').exitCode
 /** As much as may be under way while it is asked for. */
 const GROW_AHEAD_BYTES = MAX_UNACKNOWLEDGED_BYTES
 
@@ -161,24 +160,25 @@ export class Visit implements Reception {
     if (reception === null) throw new SealiftError('protocol_violation', 'a manifest without an offer')
     this.#isOpenEnded = offer.bytes === null
     const accepted = await reception.accept(offer, manifest, signal)
-    const { ledger, reserve, record, bytesPerSecond } = this.#options
-    const row = await ledger.transfers.find(offer.transferId, 'receiver')
-    if (row === null) throw new SealiftError('internal', 'a transfer that was accepted is not in the ledger')
-    if (row.completedAtMs === null) {
+    const { reserve, record } = this.#options
+    const key = reception.unfinishedKey
+    if (key !== null) {
+      const safeBytes = accepted.safeRanges().totalBytes
       try {
-        this.#mayReachBytes = await reserve(offer, row.key, accepted.safeRanges().totalBytes)
+        this.#mayReachBytes = await reserve(offer, key, safeBytes)
       } catch (thrown) {
         const error = toSealiftError(thrown)
         // Of what never began nothing stays.
-        if (accepted.safeRanges().totalBytes === 0) await reception.giveUp(error)
+        if (safeBytes === 0) await reception.giveUp(error)
         throw error
       }
     }
-    this.#key = row.key
+    this.#key = key
     await record('accepted', offer)
+    const bytesPerSecond = this.#options.bytesPerSecond()
     return {
       ...accepted,
-      ...(bytesPerSecond() === null ? {} : { bytesPerSecond: bytesPerSecond() as number }),
+      ...(bytesPerSecond === null ? {} : { bytesPerSecond }),
       finish: async () => {
         const done = await accepted.finish()
         await record('completed', offer)
@@ -207,15 +207,12 @@ export class Visit implements Reception {
     )
   }
 
-  /** Lets go of everything; what is safe stays. A key that no transfer came to need is dropped. */
+  /** Lets go of everything; what is safe stays. */
   async close(outcome: ReceiverOutcome): Promise<void> {
-    const { ledger, guest, release } = this.#options
     if (outcome.kind === 'done') await this.#reception?.told()
     else if (this.#isOpenEnded && isLast(outcome.error)) await this.#reception?.giveUp(outcome.error)
     await this.#reception?.close()
-    if (this.#key !== null) await release(this.#key)
-    const { key } = await findKnownTransfer(ledger, guest.resumeId)
-    if (key === null) await ledger.resumeKeys.drop(guest.resumeId, 'receiver')
+    if (this.#key !== null) await this.#options.release(this.#key)
   }
 }
 
@@ -228,6 +225,6 @@ export function belongsToAnother(): SealiftError {
  * Whether a stream cannot be gone on with: its sender has ended, or there is no room for it here. After all else, a stop of
  * this server among it, the sender comes back.
  */
-function isLast({ code, exitCode }: SealiftError): boolean {
-  return code === 'peer_stopped' || exitCode === DISK_EXIT_CODE
+function isLast(error: SealiftError): boolean {
+  return error.code === 'peer_stopped' || isDiskError(error)
 }

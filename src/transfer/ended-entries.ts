@@ -7,7 +7,9 @@ import { type ReceivePlan, skippedEntries } from '../files/conflicts.ts'
 import type { TreeWriter } from '../files/tree-writer.ts'
 import { ENTRY_PUBLISHED } from '../ledger/entry-state.ts'
 import type { Progress } from '../ledger/progress.ts'
+import { toHex } from '../protocol/bytes.ts'
 import type { Manifest } from '../protocol/manifest.ts'
+import type { FileEvent } from './events.ts'
 import { entriesOf } from './publishing.ts'
 
 /** An entry that has come to an end. */
@@ -16,6 +18,24 @@ export interface EndedEntry {
   readonly status: 'ok' | 'failed' | 'skipped'
   /** From the output folder on; `null` where nothing was saved. */
   readonly savedAs: string | null
+}
+
+/** @param sha256 32 bytes, borrowed; `null` where it is not known, or nothing was read */
+export function fileEvent(
+  transferId: string,
+  manifest: Manifest,
+  { entry, status, savedAs }: EndedEntry,
+  sha256: Uint8Array | null,
+): FileEvent {
+  return {
+    event: 'file',
+    transferId,
+    path: manifest.path(entry),
+    sizeBytes: manifest.sizeBytes(entry),
+    sha256: sha256 === null ? null : toHex(sha256),
+    status,
+    savedAs,
+  }
 }
 
 /** A transfer whose entries got their names. */

@@ -2,6 +2,7 @@
 
 import type { Clock } from './clock.ts'
 import type { ProgressEvent } from './events.ts'
+import type { StartedTransfer } from './lasting-reception.ts'
 
 const INTERVAL_MS = 100
 /** The rate is that of the last seconds, so that a stall shows and a start does not lie. */
@@ -32,6 +33,15 @@ export class Progress {
     this.#emit = emit
   }
 
+  /** That of a receiver, begun with its transfer. */
+  static ofReception(clock: Clock, started: StartedTransfer, emit: (event: ProgressEvent) => void): Progress {
+    const { id, manifest, files, safeBytes, skippedBytes, endedFiles } = started
+    const progress = new Progress(clock, { transferId: id, bytesTotal: manifest.totalBytes, filesTotal: files }, emit)
+    progress.start()
+    progress.set(safeBytes + skippedBytes, endedFiles)
+    return progress
+  }
+
   get bytesDone(): number {
     return this.#bytesDone
   }
@@ -48,6 +58,12 @@ export class Progress {
   /** Milliseconds since acceptance; 0 before it. */
   get elapsedMs(): number {
     return this.#startedMs === null ? 0 : this.#clock.nowMs() - this.#startedMs
+  }
+
+  /** How long since acceptance, and how fast this process moved what it did. */
+  get pace(): { readonly seconds: number; readonly bytesPerSecond: number } {
+    const seconds = this.elapsedMs / 1000
+    return { seconds, bytesPerSecond: seconds > 0 ? Math.round(this.movedBytes / seconds) : 0 }
   }
 
   /** Accepted: from now on there is progress to speak of. The first call counts. */

@@ -123,6 +123,11 @@ export class DirectReception implements LastingReception {
     return this.#endedBefore
   }
 
+  /** Row of the transfer; `null` before one is accepted, and where it ended before. */
+  get unfinishedKey(): number | null {
+    return this.#finished === null ? (this.#current?.key ?? null) : null
+  }
+
   sha256(entry: number): Uint8Array | null {
     return this.#current?.progress.states.digest(entry) ?? null
   }
