@@ -1,14 +1,13 @@
 /** F-03: a process is killed, at every named stage and at random bytes of the wire, and the same line is run again. */
 
 import { expect, test } from 'vitest'
+import { RECEIVER_STAGES, runPlans } from '../rigs/killed-processes.ts'
 import { type KillPlan, runKilledTransfer } from '../rigs/killed-transfer.ts'
-import { Chance, seedOr, under } from '../rigs/seeds.ts'
+import { Chance, seedOr } from '../rigs/seeds.ts'
 
 const slow = process.env['SEALIFT_SLOW'] === '1'
 const seed = seedOr(31)
 const MIB = 1 << 20
-/** A transfer waits for its processes to start more than it works, so a few run beside each other. */
-const AT_ONCE = 2
 
 const SENDER_STAGES = [
   'listening',
@@ -18,26 +17,6 @@ const SENDER_STAGES = [
   'manifest',
   'accepted',
   'acknowledged',
-  'done',
-] as const
-const RECEIVER_STAGES = [
-  'resume-key-kept',
-  'handshake-confirmed',
-  'accepted',
-  'chunk',
-  'before-checkpoint',
-  'after-checkpoint',
-  'before-sync',
-  'synced',
-  'publish-intent',
-  'before-publish',
-  'made-final-folder',
-  'renamed',
-  'published-synced',
-  'after-publish',
-  'staging-removed',
-  'before-end',
-  'after-end',
   'done',
 ] as const
 
@@ -70,26 +49,7 @@ function makePlan(chance: Chance): KillPlan {
   }
 }
 
-/** Runs plans beside each other. */
-async function runAll(plans: readonly KillPlan[]): Promise<number> {
-  const waiting = [...plans]
-  let killed = 0
-  const failures: string[] = []
-  const work = async (): Promise<void> => {
-    for (let plan = waiting.shift(); plan !== undefined; plan = waiting.shift()) {
-      const chosen = plan
-      await under(JSON.stringify(chosen), () => runKilledTransfer(chosen)).then(
-        (report) => {
-          killed += report.killed
-        },
-        (error: unknown) => failures.push(String(error)),
-      )
-    }
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, work))
-  expect(failures).toEqual([])
-  return killed
-}
+const runAll = (plans: readonly KillPlan[]): Promise<number> => runPlans(plans, runKilledTransfer)
 
 test('every stage of the sender', { timeout: 120_000 }, async () => {
   const plans = SENDER_STAGES.map((stage, at) => ({ seed: 300 + at, tree: {}, sender: { stage, time: 1 } }))

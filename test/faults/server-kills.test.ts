@@ -1,13 +1,13 @@
 /** F-03 on a server: server or sender is killed at a named stage or a random byte, and started again with the same line. */
 
-import { expect, test } from 'vitest'
+import { test } from 'vitest'
+import { runPlans } from '../rigs/killed-processes.ts'
 import { type PushKillPlan, runKilledPush } from '../rigs/killed-push.ts'
-import { Chance, seedOr, under } from '../rigs/seeds.ts'
+import { Chance, seedOr } from '../rigs/seeds.ts'
 
 const slow = process.env['SEALIFT_SLOW'] === '1'
 const seed = seedOr(47)
 const MIB = 1 << 20
-const AT_ONCE = 2
 
 const SENDER_STAGES = ['resume-key-kept', 'handshake-confirmed', 'offer', 'accepted', 'acknowledged', 'done'] as const
 const SERVER_STAGES = [
@@ -41,27 +41,8 @@ function makePlan(chance: Chance): PushKillPlan {
   }
 }
 
-async function runAll(plans: readonly PushKillPlan[]): Promise<number> {
-  const waiting = [...plans]
-  let killed = 0
-  const failures: string[] = []
-  const work = async (): Promise<void> => {
-    for (let plan = waiting.shift(); plan !== undefined; plan = waiting.shift()) {
-      const chosen = plan
-      await under(JSON.stringify(chosen), () => runKilledPush(chosen)).then(
-        (report) => {
-          killed += report.killed
-        },
-        (error: unknown) => failures.push(String(error)),
-      )
-    }
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, work))
-  expect(failures).toEqual([])
-  return killed
-}
-
 test(`${slow ? 'a hundred' : 'ten'} at random: seed ${seed}`, { timeout: slow ? 1_200_000 : 120_000 }, async () => {
   const chance = new Chance(seed)
-  await runAll(Array.from({ length: slow ? 100 : 10 }, () => makePlan(chance)))
+  const plans = Array.from({ length: slow ? 100 : 10 }, () => makePlan(chance))
+  await runPlans(plans, runKilledPush)
 })

@@ -1,10 +1,13 @@
 /** The processes of one transfer that die and are started again: what they said, how they ended, and what holds at any moment. */
 
 import { expect } from 'vitest'
+import type { Stage } from '../../src/transfer/stage.ts'
+import { ChaosProxy, type Planned } from './chaos-proxy.ts'
 import { SideProcess } from './children.ts'
 import { changedSurroundings, Secrets, secretsInTheOpen, wrongFiles } from './invariants.ts'
 import type { ChildTask } from './kill-child.ts'
 import { type Place, readResumeKeys } from './place.ts'
+import { under } from './seeds.ts'
 
 /** Where a process dies. */
 export type Kill = NonNullable<ChildTask['kill']>
@@ -14,6 +17,80 @@ export interface KillReport {
   readonly killed: number
   readonly senders: number
   readonly receivers: number
+}
+
+/** A byte of the first connection with which somebody dies. */
+export interface WireKill<Victim extends ChildTask['role']> {
+  readonly victim: Victim
+  readonly direction: 'up' | 'down'
+  readonly byte: number
+}
+
+/** Stages of whoever receives, in order. */
+export const RECEIVER_STAGES = [
+  'resume-key-kept',
+  'handshake-confirmed',
+  'accepted',
+  'chunk',
+  'before-checkpoint',
+  'after-checkpoint',
+  'before-sync',
+  'synced',
+  'publish-intent',
+  'before-publish',
+  'made-final-folder',
+  'renamed',
+  'published-synced',
+  'after-publish',
+  'staging-removed',
+  'before-end',
+  'after-end',
+  'done',
+] as const satisfies readonly Stage[]
+
+/** A proxy that passes everything, and kills when the named byte passes. */
+export function startKillingProxy<Victim extends ChildTask['role']>(
+  onWire: WireKill<Victim> | undefined,
+  kill: (victim: Victim) => void,
+): Promise<ChaosProxy> {
+  const planned: Planned[] =
+    onWire === undefined
+      ? []
+      : [
+          {
+            direction: onWire.direction,
+            spot: onWire.byte,
+            fault: { kind: 'call', run: () => kill(onWire.victim) },
+          },
+        ]
+  return ChaosProxy.start({ port: 0, plan: (connection) => (connection === 0 ? planned : []) })
+}
+
+/** A transfer waits for its processes to start more than it works, so a few run beside each other. */
+const AT_ONCE = 2
+
+/** Runs plans beside each other. @returns how many processes were killed */
+export async function runPlans<Plan>(
+  plans: readonly Plan[],
+  run: (plan: Plan) => Promise<KillReport>,
+): Promise<number> {
+  const waiting = [...plans]
+  let killed = 0
+  const failures: string[] = []
+  const work = async (): Promise<void> => {
+    for (let plan = waiting.shift(); plan !== undefined; plan = waiting.shift()) {
+      const chosen = plan
+      await under(JSON.stringify(chosen), () => run(chosen)).then(
+        (report) => {
+          killed += report.killed
+        },
+        (error: unknown) => failures.push(String(error)),
+      )
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+  expect(failures).toEqual([])
+  return killed
 }
 
 export class KilledProcesses {

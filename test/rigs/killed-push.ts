@@ -5,10 +5,10 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
-import { ChaosProxy, type Planned } from './chaos-proxy.ts'
+import type { ChaosProxy } from './chaos-proxy.ts'
 import type { SideProcess } from './children.ts'
 import { incomplete } from './invariants.ts'
-import { type Kill, KilledProcesses, type KillReport } from './killed-processes.ts'
+import { type Kill, KilledProcesses, type KillReport, startKillingProxy, type WireKill } from './killed-processes.ts'
 import { makePlace, type Place } from './place.ts'
 import type { TreeOptions } from './small-tree.ts'
 
@@ -19,7 +19,7 @@ export interface PushKillPlan {
   readonly sender?: Kill
   readonly server?: Kill
   /** Dies when this byte of the first connection passes. */
-  readonly onWire?: { readonly victim: 'sender' | 'server'; readonly direction: 'up' | 'down'; readonly byte: number }
+  readonly onWire?: WireKill<'sender' | 'server'>
 }
 
 const TOKEN = 'coral-magnet-fabric-otter'
@@ -56,15 +56,10 @@ class KilledPush {
   }
 
   static async start(place: Place, plan: PushKillPlan): Promise<KilledPush> {
-    const { onWire } = plan
-    const victim = { kill: (): void => undefined }
-    const planned: Planned[] =
-      onWire === undefined
-        ? []
-        : [{ direction: onWire.direction, spot: onWire.byte, fault: { kind: 'call', run: () => victim.kill() } }]
-    const proxy = await ChaosProxy.start({ port: 0, plan: (connection) => (connection === 0 ? planned : []) })
+    const victims: { kill: (victim: 'sender' | 'server') => void } = { kill: () => undefined }
+    const proxy = await startKillingProxy(plan.onWire, (victim) => victims.kill(victim))
     const push = new KilledPush(place, plan, proxy)
-    if (onWire !== undefined) victim.kill = () => (onWire.victim === 'sender' ? push.#sender : push.#server)?.kill()
+    victims.kill = (victim) => (victim === 'sender' ? push.#sender : push.#server)?.kill()
     return push
   }
 

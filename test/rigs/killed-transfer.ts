@@ -6,11 +6,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { receiveFiles, SealiftError } from '../../src/index.ts'
-import { ChaosProxy, type Planned } from './chaos-proxy.ts'
+import type { ChaosProxy } from './chaos-proxy.ts'
 import type { SideProcess } from './children.ts'
 import { incomplete } from './invariants.ts'
-import type { ChildTask } from './kill-child.ts'
-import { type Kill, KilledProcesses, type KillReport } from './killed-processes.ts'
+import { type Kill, KilledProcesses, type KillReport, startKillingProxy, type WireKill } from './killed-processes.ts'
 import { makePlace, type Place } from './place.ts'
 import type { TreeOptions } from './small-tree.ts'
 
@@ -21,7 +20,7 @@ export interface KillPlan {
   readonly sender?: Kill
   readonly receiver?: Kill
   /** Dies when this byte of the first connection passes. */
-  readonly onWire?: { readonly victim: ChildTask['role']; readonly direction: 'up' | 'down'; readonly byte: number }
+  readonly onWire?: WireKill<'sender' | 'receiver'>
   /** Called when everybody who was to die is dead or done, before anything is started again. */
   readonly between?: (place: Place) => void
   /** Whether staging of another transfer may be left behind. */
@@ -63,17 +62,10 @@ class KilledTransfer {
   }
 
   static async start(place: Place, plan: KillPlan): Promise<KilledTransfer> {
-    const { onWire } = plan
-    const victim = { kill: (): void => undefined }
-    const planned: Planned[] =
-      onWire === undefined
-        ? []
-        : [{ direction: onWire.direction, spot: onWire.byte, fault: { kind: 'call', run: () => victim.kill() } }]
-    const proxy = await ChaosProxy.start({ port: 0, plan: (connection) => (connection === 0 ? planned : []) })
+    const victims: { kill: (victim: 'sender' | 'receiver') => void } = { kill: () => undefined }
+    const proxy = await startKillingProxy(plan.onWire, (victim) => victims.kill(victim))
     const transfer = new KilledTransfer(place, plan, proxy)
-    if (onWire !== undefined) {
-      victim.kill = () => (onWire.victim === 'sender' ? transfer.#sender : transfer.#receiver)?.kill()
-    }
+    victims.kill = (victim) => (victim === 'sender' ? transfer.#sender : transfer.#receiver)?.kill()
     return transfer
   }
 

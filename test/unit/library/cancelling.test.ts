@@ -17,33 +17,13 @@ import {
   type TransferResult,
 } from '../../../src/index.ts'
 import type { Stage } from '../../../src/transfer/stage.ts'
+import { RECEIVER_STAGES } from '../../rigs/killed-processes.ts'
 import { watchLeftovers } from '../../rigs/leftovers.ts'
 import { changeLedger, makePlace, type Place } from '../../rigs/place.ts'
 import { listTree } from '../../rigs/small-tree.ts'
 import { follow, missing, receive, send, type Side } from '../../rigs/two-sides.ts'
 
 const slow = process.env['SEALIFT_SLOW'] === '1'
-
-const RECEIVER_STAGES: readonly Stage[] = [
-  'resume-key-kept',
-  'handshake-confirmed',
-  'accepted',
-  'chunk',
-  'before-checkpoint',
-  'after-checkpoint',
-  'before-sync',
-  'synced',
-  'publish-intent',
-  'before-publish',
-  'made-final-folder',
-  'renamed',
-  'published-synced',
-  'after-publish',
-  'staging-removed',
-  'before-end',
-  'after-end',
-  'done',
-]
 
 type Ending = TransferResult | SealiftError
 
