@@ -10,6 +10,7 @@ import { ReceiverSession, type ReceiverOutcome } from '../transfer/receiver-sess
 import type { Clock } from '../transfer/clock.ts'
 import type { Session } from '../transfer/session.ts'
 import type { StageProbe } from '../transfer/stage.ts'
+import { watchRate } from './rate-watch.ts'
 import { belongsToAnother, Visit, type VisitOptions } from './visit.ts'
 
 /** A session at work. */
@@ -34,12 +35,9 @@ export interface Departure {
 export interface Patience {
   /** How long one may say nothing that is expected of it. */
   readonly idleMs: number
-  /** What it brings at the least while content is expected, over {@link WATCH_MS}; `null`: no limit. */
+  /** What it brings at the least while content is expected (`rate-watch.ts`); `null`: no limit. */
   readonly minBytesPerSecond: number | null
 }
-
-/** Over what time the rate of a sender is looked at. */
-const WATCH_MS = 60_000
 
 export class ReceptionDesk {
   readonly #patience: Patience
@@ -95,24 +93,14 @@ export class ReceptionDesk {
     return { outcome, fault, transferId: visit.reception?.transferId ?? seat.transferId }
   }
 
-  /** A sender that keeps its place with a byte now and then has to go. @returns what ends the watching */
+  /** @returns what ends the watching */
   #watch(clock: Clock, session: Session, conversation: ReceiverSession): () => void {
     const { minBytesPerSecond } = this.#patience
     if (minBytesPerSecond === null) return () => undefined
-    const leastBytes = (minBytesPerSecond * WATCH_MS) / 1000
-    let before: number | null = null
-    let cancel: () => void = () => undefined
-    const look = (): void => {
-      const now = conversation.expectsContent ? session.wireBytes : null
-      if (now !== null && before !== null && now - before < leastBytes) {
-        void conversation.stop(new SealiftError('peer_silent', 'the sender brings next to nothing'))
-        return
-      }
-      before = now
-      cancel = clock.after(WATCH_MS, look)
-    }
-    look()
-    return () => cancel()
+    const readBytes = (): number | null => (conversation.expectsContent ? session.wireBytes : null)
+    return watchRate(clock, minBytesPerSecond, readBytes, () => {
+      void conversation.stop(new SealiftError('peer_silent', 'the sender brings next to nothing'))
+    })
   }
 
   /** The newest session of a transfer replaces those before it (PROTOCOL 1.6). */
