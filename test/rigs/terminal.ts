@@ -144,10 +144,11 @@ export class Terminal {
 
   /**
    * Resolves when the last line's output holds a text, or matches.
+   * @returns all lines since the start, as they were in that moment
    * @throws Error with the screen where that takes too long
    */
-  async shows(wanted: string | RegExp): Promise<void> {
-    await this.#until(String(wanted), (text) =>
+  shows(wanted: string | RegExp): Promise<string> {
+    return this.#until(String(wanted), (text) =>
       typeof wanted === 'string' ? outputOf(text).includes(wanted) : wanted.test(outputOf(text)),
     )
   }
