@@ -18,11 +18,26 @@ const isPatient = slow || tailnet || docker
 /** Sets that are run by themselves, and left out of all others. */
 const alone = tailnet ? 'test/tailnet' : docker ? 'test/docker' : null
 
+/** Tests of parts in this process. They leave nothing behind, so that one worker takes many of their files. */
+const PARTS = ['unit', 'property', 'vectors'].map((folder) => `test/${folder}/**/*.test.ts`)
+const REST = ['test/**/*.test.ts']
+
 export default defineConfig({
   test: {
-    include: [alone === null ? 'test/**/*.test.ts' : `${alone}/*.test.ts`],
-    exclude:
-      alone !== null ? [] : ['test/tailnet/**', 'test/docker/**', ...(slow ? [] : ['test/slow/**', 'test/browser/**'])],
+    projects: [
+      ...(alone === null ? [{ extends: true as const, test: { name: 'parts', include: PARTS, isolate: false } }] : []),
+      {
+        extends: true,
+        test: {
+          name: 'wholes',
+          include: alone === null ? REST : [`${alone}/*.test.ts`],
+          exclude:
+            alone === null
+              ? [...PARTS, 'test/tailnet/**', 'test/docker/**', ...(slow ? [] : ['test/slow/**', 'test/browser/**'])]
+              : [],
+        },
+      },
+    ],
     pool: 'forks',
     env: {
       // No test meets the Tailscale of the machine: those about Tailscale name a socket of their own.
