@@ -91,7 +91,7 @@ describe.concurrent('Ctrl-C', () => {
     const startedMs = Date.now()
     sender.process.kill('SIGINT')
     expect((await sender.process.end).code).toBe(130)
-    expect(Date.now() - startedMs).toBeLessThan(500)
+    expect(Date.now() - startedMs).toBeLessThan(1200)
   })
 
   test('by SIGTERM: 143 on either side, and the other one hears of it', async ({ desk }) => {
