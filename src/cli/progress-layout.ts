@@ -132,7 +132,7 @@ function describeWaiting({ role, progress, waiting }: LineState): string[] {
       ? ['Finishing: the receiver syncs its disk', 'Finishing']
       : ['Finishing: syncing the disk', 'Finishing']
   if (waiting === null) return []
-  const { reason, forMs, remainingMs } = waiting
+  const { reason, forMs, remainingMs, place = 1 } = waiting
   const since = formatDuration(forMs / 1000)
   const left = remainingMs === null ? '' : formatDuration(remainingMs / 1000, true)
   switch (reason) {
@@ -144,6 +144,12 @@ function describeWaiting({ role, progress, waiting }: LineState): string[] {
         `Waiting for it to come back, ${left} left`,
         `Waiting, ${left} left`,
         `${left} left`,
+      ]
+    case 'queue':
+      return [
+        `${formatPlace(place)} in line at the receiver, ${since} now`,
+        `${formatPlace(place)} in line at the receiver`,
+        `${formatPlace(place)} in line`,
       ]
     case 'network':
       return [`No answer from the ${peer} for ${since}`, `No answer for ${since}`, 'No answer']
@@ -194,6 +200,13 @@ function sizeInUnitOf(bytes: number, whole: number): string {
 
 function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1)
+}
+
+/** `1st`, `2nd`, `11th`, `1,023rd`. */
+export function formatPlace(place: number): string {
+  const [tens, ones] = [Math.floor(place / 10) % 10, place % 10]
+  const ending = tens === 1 ? undefined : ['st', 'nd', 'rd'][ones - 1]
+  return `${formatCount(place)}${ending ?? 'th'}`
 }
 
 /**

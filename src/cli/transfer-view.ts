@@ -5,6 +5,7 @@ import { formatCount, formatFiles, formatSize } from '../config/sizes.ts'
 import type { Transfer, TransferResult } from '../library/transfer.ts'
 import type { ExcludedEvent, ListeningEvent, TransferEvent, WarningEvent } from '../transfer/events.ts'
 import { type Output, shown } from './output.ts'
+import { formatPlace } from './progress-layout.ts'
 import type { ProgressLine, ProgressLineOptions } from './progress-line.ts'
 import { nameLeftOut } from './send-questions.ts'
 
@@ -21,6 +22,7 @@ export class TransferView {
   /** Paths that a person has agreed to leave out. */
   readonly #agreed = new Set<string>()
   #warnings = 0
+  #wasQueued = false
   #lastWarning = ''
 
   /**
@@ -92,6 +94,12 @@ export class TransferView {
     this.clear()
     this.#sayLeftOut()
     switch (event.event) {
+      case 'queued':
+        // The line that shows it keeps itself up to date.
+        if (this.#line === null && !this.#wasQueued)
+          output.say(`${formatPlace(event.place)} in line at the receiver: others go first.`)
+        this.#wasQueued = true
+        break
       case 'listening':
         this.#listening(event)
         break

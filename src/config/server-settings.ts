@@ -5,7 +5,18 @@
 
 import { LOG_LEVELS } from './log-levels.ts'
 import type { Setting, SettingsOf } from './settings.ts'
-import { choice, count, duration, flag, liftableSize, listenHost, port, size, text } from './setting-values.ts'
+import {
+  choice,
+  count,
+  duration,
+  flag,
+  liftableCount,
+  liftableSize,
+  listenHost,
+  port,
+  size,
+  text,
+} from './setting-values.ts'
 
 const SECOND_MS = 1000
 const MINUTE_MS = 60 * SECOND_MS
@@ -63,6 +74,13 @@ export const SERVER_SETTINGS = {
     '5',
     'transfers of one address at a time',
     count(1, 10_000),
+  ),
+  maxActive: setting(
+    'ST_MAX_ACTIVE',
+    '--max-active <n>',
+    '0',
+    'transfers that run at once, others wait in line; 0: no limit',
+    liftableCount(10_000),
   ),
   bytesPerSecond: setting(
     'ST_RATE_LIMIT_BYTES_PER_SEC',

@@ -18,6 +18,11 @@ export function count(low: number, high: number): Parse<number> {
   }
 }
 
+/** A whole number, or `null` for 0: no limit. */
+export function liftableCount(high: number): Parse<number | null> {
+  return (text, name) => count(0, high)(text, name) || null
+}
+
 /** Bytes, in bounds; `null` for 0 where that lifts a limit. */
 export function size(low: number, high = Number.MAX_SAFE_INTEGER): Parse<number> {
   return (text, name) => {

@@ -11,7 +11,7 @@ import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-st
 import type { Ledger } from '../ledger/ledger.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
 import { isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { DEFAULT_PRIORITY, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import { systemClock } from '../transfer/clock.ts'
@@ -65,6 +65,8 @@ export class SenderRun {
   /** Files that were skipped or failed in this turn of the event loop, not yet said. */
   readonly #endedNow: number[] = []
   #resumedBytes: number | null = null
+  /** In line at the receiver. */
+  #isQueued = false
   #endingReplaced: Promise<void> | null = null
 
   constructor(options: SendOptions, emit: Emit, context: RunContext) {
@@ -169,6 +171,7 @@ export class SenderRun {
         digest: checksum,
         conflict: this.#options.conflict ?? null,
         ...(content === 'text' ? { text: true } : {}),
+        priority: this.#options.priority ?? DEFAULT_PRIORITY,
       },
       clock: systemClock,
       compress,
@@ -189,6 +192,11 @@ export class SenderRun {
           .update(key, { status: 'in_progress', peer: session.peer.address })
           .catch((error: unknown) => sender.stop(toSealiftError(error)))
       },
+      onQueued: (place) => {
+        this.#emit({ event: 'queued', transferId: id, place })
+        if (!this.#isQueued) this.#say(key, 'pending')
+        this.#isQueued = true
+      },
       onAccepted: () => this.#accepted(),
       onDone: () => ledger.transfers.finish(key, 'completed'),
       onWarning: (code, message) => this.#emit({ event: 'warning', code, message }),
@@ -196,7 +204,14 @@ export class SenderRun {
     return sender
   }
 
+  /** For people who look at it; nothing depends on it here. */
+  #say(key: number, status: 'pending' | 'in_progress'): void {
+    this.#context.ledger.transfers.update(key, { status }).catch(() => undefined)
+  }
+
   #accepted(): void {
+    if (this.#isQueued) this.#say(this.#context.key, 'in_progress')
+    this.#isQueued = false
     const safe = this.#outgoing.safeRanges.totalBytes
     this.#resumedBytes ??= safe
     this.#progress.start()

@@ -66,7 +66,7 @@ export class ServerWatch {
    * @throws SealiftError `port_in_use`, `address_unavailable`
    */
   async started(
-    server: Pick<ReceivingServer, 'transfersRunning'>,
+    server: Pick<ReceivingServer, 'transfersRunning' | 'transfersQueued'>,
     ledger: Ledger,
     about: Pick<StartedServer, 'address' | 'port' | 'fingerprint' | 'others'>,
   ): Promise<number | null> {
@@ -83,6 +83,7 @@ export class ServerWatch {
         outputDir,
         minFreeBytes,
         transfersRunning: () => server.transfersRunning,
+        transfersQueued: () => server.transfersQueued,
         askLedger: () => ledger.transfers.get(0),
         clock: systemClock,
       })

@@ -39,7 +39,7 @@ export const CONVERSATION: Readonly<Record<ConversationState, Readonly<Record<Ro
   greeting: { sender: {}, receiver: { hello: 'offering' } },
   offering: { sender: { offer: 'listing', offerKnown: 'deciding' }, receiver: {} },
   listing: { sender: { manifest: 'listing', manifestLast: 'deciding' }, receiver: { reject: 'ending' } },
-  deciding: { sender: {}, receiver: { accept: 'surveying', reject: 'ending' } },
+  deciding: { sender: {}, receiver: { queued: 'deciding', accept: 'surveying', reject: 'ending' } },
   surveying: { sender: {}, receiver: { states: 'surveying', safe: 'surveying', safeLast: 'moving' } },
   moving: {
     sender: { chunk: 'moving', digests: 'moving', entryFailed: 'moving', entryEnd: 'moving' },

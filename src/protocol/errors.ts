@@ -150,7 +150,7 @@ export const ERROR_TABLE = {
     http: 503,
     exit: 5,
     retryable: true,
-    meaning: 'the server has as many transfers of this address as it takes',
+    meaning: 'the server has as many transfers as it takes, of this address or in all',
   },
 
   protocol_violation: {

@@ -25,6 +25,11 @@ export const MAX_CONTROL_BYTES = 64 << 10
 /** One page of the manifest, of ranges, of states or of digests. */
 export const MAX_PAGE_BYTES = 256 << 10
 
+/** Priority of a transfer, at most; 0 is the least. */
+export const MAX_PRIORITY = 9
+/** That of a transfer of which nobody said any. */
+export const DEFAULT_PRIORITY = 5
+
 export const MAX_ENTRIES = 1_000_000
 export const MAX_MANIFEST_BYTES = 256 << 20
 export const MAX_NAME_BYTES = 255
@@ -60,6 +65,10 @@ export const SILENCE_TIMEOUT_MS = 30_000
 export const STALL_TIMEOUT_MS = 60_000
 /** The receiver's user may think about an offer for so long. */
 export const CONSENT_TIMEOUT_MS = 600_000
+/** A queued sender is told its place not more often than this … */
+export const QUEUED_INTERVAL_MS = 1000
+/** … and at least so often, whether or not it has changed. */
+export const QUEUED_REPEAT_MS = 60_000
 /** After a session was up, a dialling peer tries to come back until so long after the last progress. */
 export const RECONNECT_TIMEOUT_MS = 30_000
 

@@ -17,6 +17,7 @@ import {
   MAX_ENTRIES,
   MAX_HANDSHAKE_FRAME_BYTES,
   MAX_PAGE_BYTES,
+  MAX_PRIORITY,
   MIN_CHUNK_BYTES,
 } from './limits.ts'
 
@@ -41,6 +42,7 @@ export const MESSAGE = {
   close: 17,
   admit: 18,
   auth: 19,
+  queued: 20,
 } as const
 
 export type MessageName = keyof typeof MESSAGE
@@ -76,6 +78,8 @@ const offerSchema = z.object({
   conflict: z.nullable(z.enum(CONFLICT_POLICIES)),
   /** Whether the one file is a text, to be shown and not saved. */
   text: z.optional(z.boolean()),
+  /** 0 (last) … 9 (first), for a receiver that lets only so many in at once; default {@link DEFAULT_PRIORITY}. */
+  priority: z.optional(z.int().check(z.minimum(0), z.maximum(MAX_PRIORITY))),
 })
 /** The epoch stands in four bytes of each chunk. A receiver that limits this sender says to how many bytes a second. */
 const acceptSchema = z.object({
@@ -138,6 +142,8 @@ export type Message =
   | { readonly type: 'admit'; readonly admit: Admit }
   /** One whole frame of the handshake that runs inside a channel; a view of the record. */
   | { readonly type: 'auth'; readonly frame: Uint8Array }
+  /** Place in line of an offer that is taken once its turn comes; 1 is the next. */
+  | { readonly type: 'queued'; readonly place: number }
 
 const STATE_RUN_BYTES = 11
 const DIGEST_BYTES = 36
@@ -212,6 +218,8 @@ export function encodeMessage(message: Exclude<Message, ChunkMessage>): Uint8Arr
       return (message.roomBytes === null ? writer : writer.u64(message.roomBytes)).finish()
     case 'close':
       return writer.u16(message.code).finish()
+    case 'queued':
+      return writer.u32(message.place).finish()
     case 'ping':
     case 'pong':
       return writer.finish()
@@ -283,6 +291,8 @@ export function decodeMessage(plaintext: Uint8Array): Message {
       })
     case MESSAGE.close:
       return whole(reader, { type: 'close', code: reader.u16() })
+    case MESSAGE.queued:
+      return whole(reader, { type: 'queued', place: placeInLine(reader) })
     case MESSAGE.ping:
       return whole(reader, { type: 'ping' })
     case MESSAGE.pong:
@@ -301,6 +311,12 @@ function flag(reader: ByteReader): boolean {
   const value = reader.u8()
   if (value > 1) throw new SealiftError('protocol_violation', 'a flag is neither 0 nor 1')
   return value === 1
+}
+
+function placeInLine(reader: ByteReader): number {
+  const place = reader.u32()
+  if (place === 0) throw new SealiftError('protocol_violation', 'a place in line before the first')
+  return place
 }
 
 function paged(page: Uint8Array): Uint8Array {

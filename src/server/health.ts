@@ -19,6 +19,8 @@ export interface HealthReport {
   readonly uptimeSeconds: number
   /** Sessions that bring something now. */
   readonly transfersRunning: number
+  /** Sessions that wait for their turn. */
+  readonly transfersQueued: number
   readonly ledger: Condition
   readonly output: Condition
   /** `disk_full` where less is free than ST_MIN_FREE. */
@@ -33,6 +35,7 @@ export interface HealthOptions {
   readonly outputDir: string
   readonly minFreeBytes: number
   readonly transfersRunning: () => number
+  readonly transfersQueued: () => number
   /** Reads something from the ledger. @throws SealiftError where that fails */
   readonly askLedger: () => Promise<unknown>
   readonly clock: Clock
@@ -56,7 +59,7 @@ export class Health {
 
   /** Never rejects. */
   async report(): Promise<HealthReport> {
-    const { version, transfersRunning, clock } = this.#options
+    const { version, transfersRunning, transfersQueued, clock } = this.#options
     const nowMs = clock.nowMs()
     if (this.#facts === null || nowMs - this.#lookedMs >= LOOK_INTERVAL_MS) {
       this.#facts = this.#look()
@@ -69,6 +72,7 @@ export class Health {
       version,
       uptimeSeconds: Math.floor((nowMs - this.#startedMs) / 1000),
       transfersRunning: transfersRunning(),
+      transfersQueued: transfersQueued(),
       ...facts,
     }
   }

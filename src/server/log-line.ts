@@ -48,6 +48,8 @@ export function logLineOf(event: ServerEvent): LogLine | null {
       const { transferId, path, sizeBytes, status, savedAs } = event
       return line('debug', 'file', { transferId, path, sizeBytes, status, savedAs })
     }
+    case 'queued':
+      return line('info', 'queued', { transferId: event.transferId, place: event.place })
     case 'text':
       return line('info', 'text', { transferId: event.transferId, characters: event.text.length })
     case 'done': {

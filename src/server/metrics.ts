@@ -24,6 +24,7 @@ export class ServerMetrics {
   readonly #refusals = this.#counter('refusals_total', 'Connections that were turned away, by code.', 'code')
   readonly #bans = this.#counter('bans_total', 'Bans of addresses.')
   readonly #running = this.#gauge('transfers_running', 'Sessions that bring something now.')
+  readonly #queued = this.#gauge('transfers_queued', 'Sessions that wait for their turn.')
   readonly #uptime = this.#gauge('uptime_seconds', 'Time since the start.')
   readonly #memory = this.#gauge('resident_memory_bytes', 'Memory of the process.')
   readonly #healthy = this.#gauge('healthy', 'Whether /health says ok.')
@@ -83,6 +84,7 @@ export class ServerMetrics {
   /** Everything, in the text format of Prometheus. */
   async text(health: HealthReport): Promise<string> {
     this.#running.set(health.transfersRunning)
+    this.#queued.set(health.transfersQueued)
     this.#uptime.set(health.uptimeSeconds)
     this.#memory.set(process.memoryUsage.rss())
     this.#healthy.set(Number(health.status === 'ok'))

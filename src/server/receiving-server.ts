@@ -32,6 +32,7 @@ import { type Caller, Door } from './door.ts'
 import { type Guest, GuestList } from './guest.ts'
 import { layOut } from './output-layout.ts'
 import { ReceptionDesk } from './reception-desk.ts'
+import { TransferQueue } from './transfer-queue.ts'
 import type { VisitOptions } from './visit.ts'
 import { type ServerEvent, VisitReport } from './visit-report.ts'
 
@@ -63,6 +64,7 @@ export class ReceivingServer {
   readonly #guests: GuestList
   readonly #door: Door
   readonly #quotas: Quotas
+  readonly #queue: TransferQueue
   readonly #admission: Admission
   /** Keys of earlier meetings by id, in hex: what a handshake looks for while it runs. */
   readonly #resumeKeys = new Map<string, Uint8Array>()
@@ -86,6 +88,7 @@ export class ReceivingServer {
       rules: settings,
       freeBytes: () => freeBytes(this.#outputDir),
     })
+    this.#queue = new TransferQueue({ maxActive: settings.maxActive, clock: systemClock })
     this.#desk = new ReceptionDesk({ idleMs: settings.idleTimeoutMs, minBytesPerSecond: settings.minBytesPerSecond })
     this.#admission = this.#admit()
     this.#end.promise.catch(() => undefined)
@@ -98,7 +101,12 @@ export class ReceivingServer {
 
   /** Sessions that bring something now. */
   get transfersRunning(): number {
-    return this.#desk.size
+    return this.#desk.size - this.#queue.length
+  }
+
+  /** Sessions that wait for their turn. */
+  get transfersQueued(): number {
+    return this.#queue.length
   }
 
   /** Rejects when the server cannot go on; resolves when it was stopped. */
@@ -141,6 +149,7 @@ export class ReceivingServer {
     await this.#listener?.close()
     await this.#admission.close()
     await this.#desk.stop(error)
+    this.#queue.close()
     for (const key of this.#resumeKeys.values()) key.fill(0)
     this.#resumeKeys.clear()
     if (this.#listener !== null)
@@ -261,6 +270,7 @@ export class ReceivingServer {
       join: (transferId) => place.join(transferId),
       reserve: ({ bytes }, transfer, arrivedBytes) =>
         this.#quotas.reserve({ transfer, owner, bytes, arrivedBytes, ...(key === null ? {} : { rules: key }) }),
+      takeTurn: (applicant) => this.#queue.enter(applicant),
       release: (transfer) => this.#quotas.release(transfer),
       record: (status, { transferId, name, entries, bytes }: Offer) =>
         audit.write({

@@ -46,6 +46,7 @@ export class VisitReport {
       onTransfer: (started) => this.#begin(started),
       onEntry: (ended, sha256) => this.#entry(ended, sha256),
       reportsFiles: this.#reportsFiles,
+      onQueued: (transferId, place) => this.#emit({ event: 'queued', transferId, place }),
       onProgress: (bytes, files) => {
         this.#progress?.add(bytes, files)
         this.#received(bytes)

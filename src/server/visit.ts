@@ -8,8 +8,8 @@
 
 import { chunkLimit } from '../guard/quotas.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { isDiskError, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { MAX_UNACKNOWLEDGED_BYTES } from '../protocol/limits.ts'
+import { type ErrorCode, isDiskError, SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { DEFAULT_PRIORITY, MAX_UNACKNOWLEDGED_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { Hello, Offer } from '../protocol/messages.ts'
 import type { Clock } from '../transfer/clock.ts'
@@ -20,6 +20,8 @@ import type { AcceptedTransfer, ReceiverOutcome, Reception } from '../transfer/r
 import { DirectReception } from '../transfer/reception.ts'
 import type { StageProbe } from '../transfer/stage.ts'
 import type { Guest } from './guest.ts'
+import { PlaceTeller } from './place-teller.ts'
+import type { Applicant, Turn } from './transfer-queue.ts'
 
 /** What is told of a visit while it lasts. */
 export interface VisitHooks {
@@ -29,6 +31,8 @@ export interface VisitHooks {
   readonly onEntry: (ended: EndedEntry, sha256: Uint8Array | null) => void
   /** Whether `onEntry` wants to hear of all that was saved or skipped. */
   readonly reportsFiles: boolean
+  /** It has to wait for its turn. @param place in line; 1 is the next */
+  readonly onQueued: (transferId: string, place: number) => void
   readonly onProgress: (bytes: number, files: number) => void
   readonly onWarning: (code: SealiftError['code'], message: string) => void
 }
@@ -60,13 +64,21 @@ export interface VisitOptions extends VisitHooks {
    * @throws SealiftError `limit_exceeded`, `disk_full`, with how much there would be
    */
   readonly reserve: (offer: Offer, transfer: number, arrivedBytes: number) => Promise<number>
+  /** Resolves when it is its turn to run. @throws SealiftError `server_busy`; the signal's reason */
+  readonly takeTurn: (applicant: Applicant) => Promise<Turn>
   /** Written down before the sender hears of it. @throws SealiftError of the ledger */
-  readonly record: (status: 'accepted' | 'completed', offer: Offer) => Promise<void>
+  readonly record: (status: 'queued' | 'accepted' | 'completed', offer: Offer) => Promise<void>
   /** To how many bytes a second this guest is held; `null`: to none. */
   readonly bytesPerSecond: () => number | null
   /** Nobody brings bytes of that transfer any more. */
   readonly release: (transfer: number) => Promise<void>
   readonly onFault: (error: SealiftError) => void
+}
+
+/** How the session of the moment waits. */
+interface Wait {
+  readonly signal: AbortSignal
+  readonly tellPlace: (place: number) => Promise<void>
 }
 
 /** As much as may be under way while it is asked for. */
@@ -75,6 +87,8 @@ const GROW_AHEAD_BYTES = MAX_UNACKNOWLEDGED_BYTES
 export class Visit implements Reception {
   readonly #options: VisitOptions
   #known: Hello['known'] = null
+  #wait: Wait | null = null
+  #turn: Turn | null = null
   #reception: DirectReception | null = null
   /** Row of the transfer, once there is room for it. */
   #key: number | null = null
@@ -140,6 +154,7 @@ export class Visit implements Reception {
       owner: guest.owner,
       reportsFiles,
       decide: ({ policy }) => Promise.resolve(policy),
+      mayBegin: (transfer, safeBytes) => this.#mayBegin(offer, transfer, safeBytes),
       onTransfer,
       onEntry: (ended) => this.#ended(ended),
       onEntries: (entries) => {
@@ -155,25 +170,18 @@ export class Visit implements Reception {
     })
   }
 
-  async accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
+  async accept(
+    offer: Offer,
+    manifest: Manifest | null,
+    signal: AbortSignal,
+    tellPlace: (place: number) => Promise<void>,
+  ): Promise<AcceptedTransfer> {
     const reception = this.#reception
     if (reception === null) throw new SealiftError('protocol_violation', 'a manifest without an offer')
     this.#isOpenEnded = offer.bytes === null
+    this.#wait = { signal, tellPlace }
     const accepted = await reception.accept(offer, manifest, signal)
-    const { reserve, record } = this.#options
-    const key = reception.unfinishedKey
-    if (key !== null) {
-      const safeBytes = accepted.safeRanges().totalBytes
-      try {
-        this.#mayReachBytes = await reserve(offer, key, safeBytes)
-      } catch (thrown) {
-        const error = toSealiftError(thrown)
-        // Of what never began nothing stays.
-        if (safeBytes === 0) await reception.giveUp(error)
-        throw error
-      }
-    }
-    this.#key = key
+    const { record } = this.#options
     await record('accepted', offer)
     const bytesPerSecond = this.#options.bytesPerSecond()
     return {
@@ -184,6 +192,40 @@ export class Visit implements Reception {
         await record('completed', offer)
         return done
       },
+    }
+  }
+
+  /** Keeps room for it, and waits until it is its turn. */
+  async #mayBegin(offer: Offer, transfer: number, safeBytes: number): Promise<void> {
+    try {
+      this.#mayReachBytes = await this.#options.reserve(offer, transfer, safeBytes)
+      this.#key = transfer
+      this.#turn = await this.#takeTurn(offer)
+    } catch (thrown) {
+      const error = toSealiftError(thrown)
+      // Of what never began nothing stays, where this side will not have it.
+      if (safeBytes === 0 && this.#wait?.signal.aborted !== true) await this.#reception?.giveUp(error)
+      throw error
+    }
+  }
+
+  async #takeTurn(offer: Offer): Promise<Turn> {
+    const { clock, takeTurn, onQueued, record, onFault } = this.#options
+    const { signal, tellPlace } = this.#wait as Wait
+    const { transferId, priority = DEFAULT_PRIORITY } = offer
+    const teller = new PlaceTeller(clock, tellPlace)
+    let waits = false
+    const onPlace = (place: number): void => {
+      teller.tell(place)
+      if (waits) return
+      waits = true
+      onQueued(transferId, place)
+      record('queued', offer).catch((error: unknown) => onFault(toSealiftError(error)))
+    }
+    try {
+      return await takeTurn({ transferId, priority, signal, onPlace })
+    } finally {
+      teller.stop()
     }
   }
 
@@ -212,6 +254,7 @@ export class Visit implements Reception {
     if (outcome.kind === 'done') await this.#reception?.told()
     else if (this.#isOpenEnded && isLast(outcome.error)) await this.#reception?.giveUp(outcome.error)
     await this.#reception?.close()
+    this.#turn?.leave(isCutOff(outcome))
     if (this.#key !== null) await this.#options.release(this.#key)
   }
 }
@@ -220,6 +263,13 @@ export class Visit implements Reception {
 export function belongsToAnother(): SealiftError {
   return new SealiftError('policy_refused', 'the transfer belongs to another sender')
 }
+
+/** Whether its sender did not mean to go, and will be back. */
+function isCutOff(outcome: ReceiverOutcome): boolean {
+  return outcome.kind !== 'done' && CUTS.has(outcome.error.code)
+}
+
+const CUTS: ReadonlySet<ErrorCode> = new Set(['connection_lost', 'peer_silent', 'record_invalid', 'replaced'])
 
 /**
  * Whether a stream cannot be gone on with: its sender has ended, or there is no room for it here. After all else, a stop of

@@ -60,6 +60,14 @@ export interface WarningEvent {
   readonly message: string
 }
 
+/** A server has taken note of the offer, and accepts it when its turn comes. Said again when the place changes. */
+export interface QueuedEvent {
+  readonly event: 'queued'
+  readonly transferId: string
+  /** In line; 1 is the next. */
+  readonly place: number
+}
+
 export interface ProgressEvent {
   readonly event: 'progress'
   readonly transferId: string
@@ -115,6 +123,7 @@ export type TransferEvent =
   | RefusedEvent
   | ExcludedEvent
   | WarningEvent
+  | QueuedEvent
   | ProgressEvent
   | FileEvent
   | TextEvent

@@ -66,9 +66,15 @@ export interface Reception {
   /**
    * Decides on the offer: asks, plans, makes staging.
    * @param manifest `null` where it is known
+   * @param tellPlace tells the sender where it waits in line meanwhile; resolves when that has left
    * @throws SealiftError to refuse; `declined`, `unanswered`, `conflict` and the like are told as REJECT
    */
-  accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer>
+  accept(
+    offer: Offer,
+    manifest: Manifest | null,
+    signal: AbortSignal,
+    tellPlace: (place: number) => Promise<void>,
+  ): Promise<AcceptedTransfer>
 }
 
 export interface ReceiverSessionOptions {
@@ -249,7 +255,9 @@ export class ReceiverSession {
   async #accept(offer: Offer, manifest: Manifest | null): Promise<void> {
     let accepted: AcceptedTransfer
     try {
-      accepted = await this.#reception.accept(offer, manifest, this.#over.signal)
+      accepted = await this.#reception.accept(offer, manifest, this.#over.signal, (place) =>
+        this.#session.send({ type: 'queued', place }),
+      )
     } catch (thrown) {
       await this.#refuse(toSealiftError(thrown))
       return

@@ -1,7 +1,6 @@
 /** Which reception an offer is for: a text goes another way than files. Decided by the first offer, and kept. */
 
 import type { SealiftError } from '../protocol/errors.ts'
-import type { Manifest } from '../protocol/manifest.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import type { LastingReception } from './lasting-reception.ts'
 import type { AcceptedTransfer } from './receiver-session.ts'
@@ -51,8 +50,8 @@ export class ReceptionChoice implements LastingReception {
     await this.#chosen.offered(offer)
   }
 
-  accept(offer: Offer, manifest: Manifest | null, signal: AbortSignal): Promise<AcceptedTransfer> {
-    return this.#chosen.accept(offer, manifest, signal)
+  accept(...[offer, manifest, signal, tellPlace]: Parameters<LastingReception['accept']>): Promise<AcceptedTransfer> {
+    return this.#chosen.accept(offer, manifest, signal, tellPlace)
   }
 
   told(): Promise<void> {

@@ -14,7 +14,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Progress as LedgerProgress } from '../ledger/progress.ts'
 import type { TransferLock } from '../ledger/transfer-lock.ts'
 import { type ErrorCode, SealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { DEFAULT_PRIORITY, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
@@ -43,6 +43,12 @@ export interface ReceptionOptions extends DecisionOptions {
   readonly owner?: string | undefined
   /** Whether `onEntries` is to be called. */
   readonly reportsFiles: boolean
+  /**
+   * Resolves when an agreed transfer may begin, called for each session of it.
+   * @param transfer its row
+   * @throws to refuse it
+   */
+  readonly mayBegin?: (transfer: number, safeBytes: number) => Promise<void>
   /** The transfer is known, now or after a restart. */
   readonly onTransfer: (started: StartedTransfer) => void
   readonly onEntry: (entry: EndedEntry) => void
@@ -175,18 +181,20 @@ export class DirectReception implements LastingReception {
     const current = this.#current ?? (await this.#open(offer, manifest, signal))
     const isNew = this.#current === null
     this.#current = current
-    current.epoch++
+    // By this key it comes back, also where it is cut off while it waits.
+    if (this.#resume !== null && this.#resume.key !== current.key) {
+      await ledger.resumeKeys.attach(this.#resume.id, 'receiver', current.key)
+      this.#resume.key = current.key
+    }
     // What came in the session before is not to be sent again.
     if (!isNew) await current.incoming.checkpoint()
+    await this.#options.mayBegin?.(current.key, current.incoming.safeRanges.totalBytes)
+    current.epoch++
     await ledger.transfers.update(current.key, {
       status: 'in_progress',
       epoch: current.epoch,
       peer: this.#options.peer,
     })
-    if (this.#resume !== null && this.#resume.key !== current.key) {
-      await ledger.resumeKeys.attach(this.#resume.id, 'receiver', current.key)
-      this.#resume.key = current.key
-    }
     this.#known = { transferId: current.id, digest: offer.digest }
     if (isNew) this.#announce(current)
     return {
@@ -248,6 +256,7 @@ export class DirectReception implements LastingReception {
     const fields = {
       filename: titleOf(offered),
       fileSize: offer.bytes,
+      priority: offer.priority ?? DEFAULT_PRIORITY,
       checksum: offer.digest,
       host: this.#options.host,
       peer: this.#options.peer,

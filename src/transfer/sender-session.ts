@@ -6,7 +6,7 @@
 
 import type { CompressSetting } from '../protocol/choices.ts'
 import { type ErrorCode, errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
+import { CONSENT_TIMEOUT_MS, MAX_CHUNK_BYTES, QUEUED_INTERVAL_MS, STALL_TIMEOUT_MS } from '../protocol/limits.ts'
 import { encodeManifestPages } from '../protocol/manifest-pages.ts'
 import {
   type Done,
@@ -36,6 +36,8 @@ export interface SenderSessionOptions {
   readonly onHello: (hello: Hello) => void
   /** The receiver accepted, and this much is safe there already. */
   readonly onAccepted: (epoch: number) => void
+  /** The receiver lets it wait in line. @param place 1 is the next */
+  readonly onQueued: (place: number) => void
   /** To how many bytes a second the receiver holds this sender; `null`: to none. */
   readonly onLimit: (bytesPerSecond: number | null) => void
   /** The receiver says that all is durable; resolves when this side has noted it. */
@@ -68,6 +70,9 @@ export function isRefusal(code: ErrorCode): boolean {
 /** A receiver's user may think, and its disk may take its time; but not for ever. */
 const LONGEST_QUIET_MS = CONSENT_TIMEOUT_MS + STALL_TIMEOUT_MS
 
+/** Words of a place in line that may come at once, when the path held them up. */
+const MAX_QUEUED_WORDS = 100
+
 /** Manifest pages that may wait in this process while the peer reads. */
 const MAX_QUEUED_PAGES_BYTES = 2 << 20
 
@@ -84,6 +89,8 @@ export class SenderSession {
   #safe = new RangeSet()
   #lane: StreamLane | null = null
   #offeredMs: number | null = null
+  /** In line at the receiver: since when, where, and how often it was said. */
+  #queued: { readonly sinceMs: number; place: number; words: number } | null = null
   #statedEntries = 0
   readonly #sentAgain = new Set<number>()
   #receiptsRead = 0
@@ -125,6 +132,10 @@ export class SenderSession {
   /** What this session waits for; `null` while something happens. */
   get waiting(): Waiting | null {
     const nowMs = this.#options.clock.nowMs()
+    if (this.#lane === null && this.#queued !== null) {
+      const { sinceMs, place } = this.#queued
+      return { reason: 'queue', forMs: nowMs - sinceMs, remainingMs: null, place }
+    }
     if (this.#lane === null)
       return this.#offeredMs === null ? null : { reason: 'answer', forMs: nowMs - this.#offeredMs, remainingMs: null }
     const lull = this.#session.lull
@@ -145,7 +156,11 @@ export class SenderSession {
     switch (message.type) {
       case 'hello':
         return this.#offer(message.hello)
+      case 'queued':
+        this.#wait(message.place)
+        return undefined
       case 'accept':
+        this.#queued = null
         this.#epoch = message.accept.epoch
         this.#options.onLimit(message.accept.bytesPerSecond ?? null)
         this.#session.awaitWord(STALL_TIMEOUT_MS)
@@ -175,6 +190,17 @@ export class SenderSession {
       default:
         throw new SealiftError('protocol_violation', `a sender is not told ${message.type}`)
     }
+  }
+
+  /** An honest receiver says it once a second, at most: more is work for nothing. */
+  #wait(place: number): void {
+    const nowMs = this.#options.clock.nowMs()
+    const queued = (this.#queued ??= { sinceMs: nowMs, place: 0, words: 0 })
+    if (++queued.words > MAX_QUEUED_WORDS + (2 * (nowMs - queued.sinceMs)) / QUEUED_INTERVAL_MS)
+      throw new SealiftError('protocol_violation', 'the receiver says the place in line again and again')
+    if (queued.place === place) return
+    queued.place = place
+    this.#options.onQueued(place)
   }
 
   /** An honest receiver says each state at the start, when it fails, and at the end: more is work for nothing. */
@@ -323,7 +349,7 @@ function peerMessage(code: string): string {
     case 'limit_exceeded':
       return 'this is more than the receiver takes'
     case 'server_busy':
-      return 'the server has as many transfers of this address as it takes'
+      return 'the server has as many transfers as it takes'
     case 'manifest_invalid':
       return 'the receiver found the list of files malformed'
     case 'interrupted':

@@ -28,6 +28,8 @@ export interface SenderOptions {
   readonly resumable: boolean
   readonly probe: StageProbe
   readonly onHello: (session: Session, hello: Hello) => void
+  /** The receiver lets it wait in line. @param place 1 is the next */
+  readonly onQueued: (place: number) => void
   readonly onAccepted: () => void
   /** The receiver has everything, durable; resolves when the ledger knows. */
   readonly onDone: (done: Done) => Promise<void>
@@ -101,7 +103,7 @@ export class Sender {
     const older = this.#current
     this.#cancelWait()
     this.#hadSession = true
-    const { outgoing, offer, clock, compress, compressionLevel, probe, onHello, onAccepted } = this.#options
+    const { outgoing, offer, clock, compress, compressionLevel, probe, onHello, onQueued, onAccepted } = this.#options
     const conversation = new SenderSession({
       session,
       outgoing,
@@ -111,6 +113,7 @@ export class Sender {
       compressionLevel,
       probe,
       onHello: (hello) => onHello(session, hello),
+      onQueued,
       onAccepted,
       onLimit: (bytesPerSecond) => {
         this.#receiverLimit = bytesPerSecond

@@ -13,6 +13,8 @@ export type WaitReason =
   | 'return'
   /** Sender: the receiver's user is asked. */
   | 'answer'
+  /** Sender: others go first at the receiver. */
+  | 'queue'
   /** Receiver: the connection is being made. */
   | 'connecting'
   /** Receiver: the connection was lost, and is made again in a moment. */
@@ -36,6 +38,8 @@ export interface Waiting {
   readonly forMs: number
   /** Milliseconds until it is given up, or for `retry` until it is tried; `null` where that is not known. */
   readonly remainingMs: number | null
+  /** Of `queue`: the place in line; 1 is the next. */
+  readonly place?: number
 }
 
 /** Standing still for less is how bytes move. */

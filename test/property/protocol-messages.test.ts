@@ -80,6 +80,7 @@ const said: fc.Arbitrary<Exclude<Message, { type: 'chunk' }>> = fc.oneof(
     type: fc.constant('done' as const),
     done: fc.record({ published: count, skipped: count, failed: count }),
   }),
+  fc.record({ type: fc.constant('queued' as const), place: fc.integer({ min: 1, max: 0xffff_ffff }) }),
   fc.record({ type: fc.constantFrom('ping' as const, 'pong' as const) }),
 )
 

@@ -149,9 +149,15 @@ export class ServerPlace {
   }
 }
 
-export async function ended(transfer: Transfer): Promise<PushEnd> {
+export async function ended(
+  transfer: Transfer,
+  onEvent: (event: TransferEvent) => void = () => undefined,
+): Promise<PushEnd> {
   const events: TransferEvent[] = []
-  for await (const event of transfer) events.push(event)
+  for await (const event of transfer) {
+    events.push(event)
+    onEvent(event)
+  }
   return transfer.done.then(
     (result) => ({ result, error: null, events }),
     (error: unknown) => ({ result: null, error: error as SealiftError, events }),

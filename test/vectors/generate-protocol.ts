@@ -133,6 +133,7 @@ const MESSAGES: Readonly<Record<string, Message>> = {
       digest: DIGEST,
       manifestFollows: true,
       conflict: 'rename',
+      priority: 9,
     },
   },
   'offer of unknown length': {
@@ -175,6 +176,7 @@ const MESSAGES: Readonly<Record<string, Message>> = {
   close: { type: 'close', code: 90 },
   'admit that asks': { type: 'admit', admit: { needs: 'token' } },
   'admit that lets in': { type: 'admit', admit: { needs: 'nothing' } },
+  'queued, the third in line': { type: 'queued', place: 3 },
   auth: { type: 'auth', frame: fromHex(`534c465401040020${'c3'.repeat(32)}`) },
 }
 
@@ -198,7 +200,7 @@ export function messageVectors(): MessageVectors {
     })),
     refused: [
       { name: 'nothing', plaintext: '' },
-      { name: 'an unknown type', plaintext: '14' },
+      { name: 'an unknown type', plaintext: '7f' },
       { name: 'a ping with a byte too many', plaintext: '0f00' },
       { name: 'a NACK that is cut', plaintext: '0b000001' },
       { name: 'a flag that is neither 0 nor 1', plaintext: '0302' },
@@ -209,6 +211,7 @@ export function messageVectors(): MessageVectors {
         plaintext: `0800000100000001000000000000000000000001${'00'.repeat(44)}61`,
       },
       { name: 'a HELLO that is not JSON', plaintext: '017b' },
+      { name: 'a place in line before the first', plaintext: '1400000000' },
       { name: 'an AUTH without a header', plaintext: '13534c4654010400' },
     ],
   }

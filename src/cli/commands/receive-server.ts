@@ -9,6 +9,7 @@ import { startReceivingServer, type RunningServer } from '../../library/receive-
 import { SealiftError, toSealiftError } from '../../protocol/errors.ts'
 import type { ServerEvent } from '../../server/visit-report.ts'
 import { Output, type OutputOptions, shown } from '../output.ts'
+import { formatPlace } from '../progress-layout.ts'
 import { findPassword, identityPasswordFinder, tokenOfEnvironment } from '../secrets.ts'
 
 /** Beside these, the options of `SERVER_SETTINGS` under the names that commander gives them. */
@@ -158,6 +159,7 @@ function showEvent(event: ServerEvent, output: Output): void {
   }
   output.event(event)
   if (event.event === 'connected') output.detail(`${shown(event.peer)} connected (${event.suite}).`)
+  if (event.event === 'queued') output.detail(`${event.transferId}: ${formatPlace(event.place)} in line`)
   if (event.event === 'file') output.detail(`${shown(event.path)}: ${event.status}`)
   if (event.event === 'banned') output.say(`${shown(event.peer)}: banned until ${event.until} (${shown(event.code)})`)
   // Whoever leaves before it is let in may come again at once: to ask its user for the token, say.

@@ -31,6 +31,7 @@ const MESSAGES: Readonly<Record<Utterance, Message>> = {
   admit: { type: 'admit', admit: { needs: 'token' } },
   admitNothing: { type: 'admit', admit: { needs: 'nothing' } },
   auth: { type: 'auth', frame: new Uint8Array(8) },
+  queued: { type: 'queued', place: 1 },
 }
 const UTTERANCES = Object.keys(MESSAGES) as Utterance[]
 const VIOLATION = expect.objectContaining({ name: 'SealiftError', code: 'protocol_violation' }) as Error
@@ -89,7 +90,7 @@ const ALLOWED: Readonly<Record<ConversationState, string>> = {
   greeting: 'receiver hello offering',
   offering: 'sender offer listing, sender offerKnown deciding',
   listing: 'sender manifest listing, sender manifestLast deciding, receiver reject ending',
-  deciding: 'receiver accept surveying, receiver reject ending',
+  deciding: 'receiver queued deciding, receiver accept surveying, receiver reject ending',
   surveying: 'receiver states surveying, receiver safe surveying, receiver safeLast moving',
   moving: [
     'sender chunk moving, sender digests moving, sender entryFailed moving, sender entryEnd moving',

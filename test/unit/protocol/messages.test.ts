@@ -65,18 +65,20 @@ describe('the type of a message', () => {
       close: 17,
       admit: 18,
       auth: 19,
+      queued: 20,
     })
   })
 
   test('that is not known, or not there, is refused', () => {
     refuses([])
-    for (const type of [0, 20, 127, 255]) refuses([type])
+    for (const type of [0, 127, 255]) refuses([type])
   })
 })
 
 describe('messages of fixed length', () => {
   test.each([
     ['nack', [11, 0, 0, 0, 1]],
+    ['queued', [20, 0, 0, 0, 1]],
     ['entryFailed', [12, 0, 0, 0, 1, 0, 81]],
     ['entryEnd', [13, 0, 0, 0, 0, 0, 0, 0, 5]],
     ['reject', [5, 0, 21]],

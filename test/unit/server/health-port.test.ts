@@ -10,6 +10,7 @@ const REPORT: HealthReport = {
   version: '1',
   uptimeSeconds: 1,
   transfersRunning: 0,
+  transfersQueued: 0,
   ledger: 'ok',
   output: 'ok',
   disk: 'ok',

@@ -31,10 +31,12 @@ function optionsFor(ledger: Ledger): Omit<VisitOptions, 'claim' | 'onFault'> {
     join: nothing,
     reserve: () => Promise.resolve(0),
     release: () => Promise.resolve(),
+    takeTurn: () => Promise.resolve({ leave: nothing }),
     record: () => Promise.resolve(),
     bytesPerSecond: () => null,
     onTransfer: nothing,
     onEntry: nothing,
+    onQueued: nothing,
     onProgress: nothing,
     onWarning: nothing,
   }
