@@ -105,6 +105,14 @@ describe('a receiver that only pings', () => {
       },
       11 * MINUTE_MS,
     ],
+    'behind its word that others go first': [
+      async (peer) => {
+        peer.say({ type: 'hello', hello: { name: 'idler', maxChunkBytes: 1 << 20, known: null } })
+        await peer.until('manifest')
+        peer.say({ type: 'queued', place: 3 })
+      },
+      11 * MINUTE_MS,
+    ],
     'before it says what is safe': [
       async (peer) => {
         peer.say({ type: 'hello', hello: { name: 'idler', maxChunkBytes: 1 << 20, known: null } })

@@ -93,6 +93,7 @@ describe('a greeting', () => {
     'that is an acceptance': encodeMessage({ type: 'accept', accept: { epoch: 1 } }),
     'that is DONE': encodeMessage({ type: 'done', done: { published: 2, skipped: 0, failed: 0 } }),
     'that is an offer': encodeMessage({ type: 'entryEnd', sizeBytes: 1 }),
+    'that is a place in line': encodeMessage({ type: 'queued', place: 1 }),
     'of unknown type': Uint8Array.of(77),
   }
   test.each(Object.keys(greetings))('%s ends the session', async (name) => {
@@ -161,6 +162,7 @@ describe('an answer', () => {
     'ACK before SAFE': { type: 'ack', page: pageOf([{ start: 0, end: 10 }]) },
     'DONE before SAFE': { type: 'done', done: { published: 2, skipped: 0, failed: 0 } },
     'a second acceptance': { type: 'accept', accept: { epoch: 2 } },
+    'a place in line behind a yes': { type: 'queued', place: 1 },
     'a no behind a yes': { type: 'reject', code: 20, roomBytes: null },
   }
   test.each(Object.keys(surveys))('with %s ends the session', async (name) => {
@@ -169,6 +171,19 @@ describe('an answer', () => {
     const said = surveys[name] as Message | Uint8Array
     meeting.peer.sayRaw(said instanceof Uint8Array ? said : encodeMessage(said as Exclude<Message, { type: 'chunk' }>))
     await expectBroken(meeting, 'protocol_violation')
+  })
+
+  test('that is a place in line before the first ends the session', async () => {
+    const meeting = await offered()
+    meeting.peer.sayRaw(Uint8Array.of(MESSAGE.queued, 0, 0, 0, 0))
+    await expectBroken(meeting, 'protocol_violation')
+  })
+
+  test('that is one place in line after another, without end, ends the session', async () => {
+    const meeting = await offered()
+    for (let place = 2000; place > 0; place--) meeting.peer.say({ type: 'queued', place })
+    const { events } = await expectBroken(meeting, 'protocol_violation')
+    expect(events.filter(({ event }) => event === 'queued').length).toBeLessThan(200)
   })
 
   test('that states every entry again and again costs little, and ends the session', async () => {

@@ -164,6 +164,16 @@ describe('once it is let in', () => {
       },
       'protocol_violation',
     ],
+    'a priority over 9': [(peer) => offer(peer, [file], { priority: 10 }), 'protocol_violation'],
+    'a priority below 0': [(peer) => offer(peer, [file], { priority: -1 }), 'protocol_violation'],
+    'a priority between two': [(peer) => offer(peer, [file], { priority: 1.5 }), 'protocol_violation'],
+    'a place in line, which the server gives': [
+      (peer) => {
+        offer(peer, [file])
+        peer.say({ type: 'queued', place: 1 })
+      },
+      'protocol_violation',
+    ],
     'an unknown kind of message': [(peer) => peer.sayRaw(Uint8Array.of(0xee, 1, 2, 3)), 'protocol_violation'],
   }
   test.each(Object.keys(lies))('%s', async (name) => {

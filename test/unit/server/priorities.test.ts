@@ -1,8 +1,9 @@
 /** A server that takes only so many transfers at once: who goes first, as seen by when files land in its output folder. */
 
 import fs from 'node:fs'
-import { expect, onTestFinished, test } from 'vitest'
-import { sendStream, type Transfer } from '../../../src/index.ts'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { listTransfers, sendStream, type Transfer } from '../../../src/index.ts'
+import { ChaosProxy } from '../../rigs/chaos-proxy.ts'
 import { ended, type PushEnd, ServerPlace } from '../../rigs/server-place.ts'
 
 async function serve(settings: Record<string, string> = {}): Promise<ServerPlace> {
@@ -81,4 +82,84 @@ test('files land by the priority of their transfers, and among equals by who cam
   expect((await running.release()).error).toBeNull()
   for (const { end } of ends) expect((await end).error).toBeNull()
   expect(landed(place)).toEqual(['running.txt', 'high.txt', 'plain.txt', 'late.txt', 'low.txt'])
+})
+
+test('who leaves the line makes room, and the others are told', async () => {
+  const place = await serve()
+  const running = await occupy(place)
+  const [one, two, three] = [await queue(place, 'one'), await queue(place, 'two'), await queue(place, 'three')]
+  expect([one.places, two.places, three.places]).toEqual([[1], [2], [3]])
+  one.transfer.cancel()
+  expect((await one.end).error).toMatchObject({ code: 'interrupted' })
+  expect((await running.release()).error).toBeNull()
+  for (const { end } of [two, three]) expect((await end).error).toBeNull()
+  // Where it is said once a second, the end of the wait may come first.
+  expect([two.places.at(-1), three.places.at(-1)].every((last) => last !== undefined && last <= 3)).toBe(true)
+  expect(landed(place).filter((name) => name.endsWith('.txt'))).toEqual(['running.txt', 'two.txt', 'three.txt'])
+})
+
+test('a server that stops tells those in line to come back, and they are in when it runs again', async () => {
+  const place = await serve()
+  const running = await occupy(place)
+  const waiting = await queue(place, 'waiting')
+  await place.stop()
+  running.transfer.cancel()
+  await place.start()
+  const { error, events } = await waiting.end
+  expect(error).toBeNull()
+  expect(events).toContainEqual(expect.objectContaining({ event: 'warning', code: 'terminated' }))
+  expect(place.read('waiting.txt')).toBe('waiting')
+})
+
+test('a transfer that runs and is cut off goes on in front of those who wait', async () => {
+  const place = await serve()
+  const isQueued = Promise.withResolvers<undefined>()
+  const up = { direction: 'up' } as const
+  const proxy = await ChaosProxy.start({
+    port: place.server.port,
+    plan: (connection) =>
+      connection > 0
+        ? []
+        : [
+            { ...up, spot: 2_000_000, fault: { kind: 'call', run: () => isQueued.promise } },
+            { ...up, spot: 2_000_001, fault: { kind: 'cut', how: 'reset' } },
+          ],
+  })
+  onTestFinished(() => proxy.close())
+  const file = place.plant('cut', 'cut.bin', new Uint8Array(6_000_000))
+  const cut = ended(place.push('cut', file, { to: `127.0.0.1:${String(proxy.port)}` }))
+  await place.heard('progress', ({ bytesDone }) => bytesDone > 0)
+  const waiting = await queue(place, 'waiting', 9)
+  isQueued.resolve(undefined)
+  const { error, result } = await cut
+  expect([error, (await waiting.end).error]).toEqual([null, null])
+  expect(result?.resumedBytes).toBe(0)
+  expect(landed(place)).toEqual(['cut.bin', 'waiting.txt'])
+})
+
+test('status at both sides says that it is pending, with its priority, and then that it is done', async () => {
+  const place = await serve()
+  const running = await occupy(place)
+  const { end } = await queue(place, 'high', 9)
+  const both = async (): Promise<unknown[]> => {
+    const ledgers = [place.path('high', 'ledger', 'l.db'), place.path('server-ledger', 'l.db')]
+    const rows = await Promise.all(ledgers.map((ledgerPath) => listTransfers({ ledgerPath })))
+    return rows.flat().map(({ filename, status, priority }) => (filename === 'high.txt' ? [status, priority] : null))
+  }
+  await vi.waitFor(async () => expect(await both()).toEqual([['pending', 9], ['pending', 9], null]))
+  await running.release()
+  await end
+  expect(await both()).toEqual([['completed', 9], ['completed', 9], null])
+})
+
+test('the audit log has it, and no more than once', async () => {
+  const place = await serve()
+  const running = await occupy(place)
+  const first = await queue(place, 'first')
+  const second = await queue(place, 'second')
+  await running.release()
+  await Promise.all([first.end, second.end])
+  await place.stop()
+  const lines = fs.readFileSync(place.path('server-ledger', 'server-log', 'audit.jsonl'), 'utf8')
+  expect(lines.match(/"status":"queued"/g)).toHaveLength(2)
 })
