@@ -82,6 +82,7 @@ export function defineSend(program: Command, signal: AbortSignal): void {
     )
     .option('--compression-level <level>', 'zstd and auto 1-22, gzip and blosc-lz4 1-9; alone it means zstd')
     .option('--priority <0..9>', 'priority of the transfer, 9 first (default: 5)')
+    .option('--first <pattern>', 'send what matches in front, in gitignore syntax; may be given again', collect)
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most: 10M is binary, 10MB decimal (default: none)')
     .option('-y, --yes', 'take the default of every question')
     .addHelpText(
@@ -205,6 +206,7 @@ export function defineResume(program: Command, signal: AbortSignal): void {
     .option('--to <host>', 'the server, HOST[:PORT], where it has moved (default: as before)')
     .option('--host <host>', 'the same, with its port in --port (default: as before)')
     .option('--file <file>', 'the same file, where it has moved (default: as before)', collect)
+    .option('--first <pattern>', 'send what matches in front, in gitignore syntax; may be given again', collect)
     .option('--identity <file>', 'your private key, where the server knows you by it (default: your own)')
     .option('--server-key <fingerprint>', 'SHA256:… of the server (default: as it was at the first meeting)')
     .option('--password-file <file>', 'the password of the server is in this file (default: SEALIFT_PASSWORD)')

@@ -69,6 +69,7 @@ const KINDS: Readonly<Record<keyof Options, Kind>> = {
   // Which of them a codec has is for the codec to say.
   compressionLevel: { is: Number.isInteger, inWords: 'a whole number' },
   priority: whole(0, 9),
+  first: TEXTS,
   leaveOut: CALL,
   chooseCompression: CALL,
   fileName: TEXT,

@@ -89,8 +89,10 @@ export interface SendOptions extends TransferOptions, ServerOptions {
   readonly compress?: CompressSetting | undefined
   /** Level of the codec; alone it means `zstd`. */
   readonly compressionLevel?: number | undefined
-  /** 0 (last) … 9 (first). */
+  /** 0 (last) … 9 (first): a server that is busy lets the first in first, and gives them more of its bandwidth. */
   readonly priority?: number | undefined
+  /** Patterns in the syntax of gitignore: what matches is sent in front of all else, in the order of the patterns. */
+  readonly first?: readonly string[] | undefined
   /**
    * Asked where environments or caches are found and `all` is not set: whether to leave them out. Default: yes. A no is
    * the same as `all`.
@@ -105,7 +107,7 @@ export interface SendOptions extends TransferOptions, ServerOptions {
 /** What `sendStream` and `sendText` may be told: what concerns a tree of files is of no use there. */
 export interface StreamSendOptions extends Omit<
   SendOptions,
-  'exclude' | 'excludeFrom' | 'all' | 'links' | 'leaveOut' | 'chooseCompression'
+  'exclude' | 'excludeFrom' | 'all' | 'links' | 'first' | 'leaveOut' | 'chooseCompression'
 > {
   /** What the receiver saves it as: one name, without folders; default `stdin`. */
   readonly fileName?: string | undefined

@@ -4,7 +4,7 @@ import { toSealiftError } from '../protocol/errors.ts'
 import type { ExcludedEvent, WarningEvent } from '../transfer/events.ts'
 import { checkOptions } from './option-checks.ts'
 import type { SendOptions } from './options.ts'
-import { excludedEvents, walkToSend, walkWarnings } from './source-walk.ts'
+import { chooseFirst, excludedEvents, walkToSend, walkWarnings } from './source-walk.ts'
 import { stopWith } from './transfer.ts'
 
 /** What {@link planSend} found. */
@@ -46,11 +46,12 @@ export async function planSend(paths: string | readonly string[], options: SendO
     const walk = await walkToSend([paths].flat(), { ...options, signal })
     // A small tree is walked in one turn, and the signal not looked at.
     signal.throwIfAborted()
+    const { warnings } = await chooseFirst(walk.manifest, options, signal)
     return {
       files: walk.manifest.fileCount,
       bytes: walk.manifest.totalBytes ?? 0,
       excluded: excludedEvents(walk),
-      warnings: walkWarnings(walk),
+      warnings: [...walkWarnings(walk), ...warnings],
     }
   } catch (error) {
     throw toSealiftError(error)

@@ -10,6 +10,7 @@ import type { TransferLock } from '../ledger/transfer-lock.ts'
 import type { TransferRow } from '../ledger/transfer-row.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
+import type { RangeSet } from '../protocol/ranges.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { manifestDigest } from '../transfer/manifest-digest.ts'
 import { settleSending } from './open-questions.ts'
@@ -17,7 +18,7 @@ import { checkOptions } from './option-checks.ts'
 import type { SendOptions } from './options.ts'
 import type { Meet } from './sender-meeting.ts'
 import { type Replaced, SenderRun } from './sender-run.ts'
-import { compressSetting, excludedEvents, walkWarnings } from './source-walk.ts'
+import { chooseFirst, compressSetting, excludedEvents, walkWarnings } from './source-walk.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult, type Watch } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
@@ -83,15 +84,17 @@ class DirectSend {
     this.#options = options
     for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')
+    const { ranges: first, warnings } = await chooseFirst(walk.manifest, this.#options, this.#signal)
+    for (const warning of warnings) this.#emit(warning)
     const ledger = await openUserLedger(this.#options.ledgerPath)
     try {
-      return await this.#send(walk, meet, ledger)
+      return await this.#send(walk, first, meet, ledger)
     } finally {
       await ledger.close()
     }
   }
 
-  async #send(walk: WalkResult, meet: Meet, ledger: Ledger): Promise<TransferResult> {
+  async #send(walk: WalkResult, first: readonly RangeSet[], meet: Meet, ledger: Ledger): Promise<TransferResult> {
     const { manifest } = walk
     const checksum = manifestDigest(manifest)
     const { id, key, replaces, lock } = await this.#takeUp(manifest, walk, checksum, ledger)
@@ -100,6 +103,7 @@ class DirectSend {
       key,
       manifest,
       reader: new SourceReader({ manifest, sources: walk.sources }),
+      first,
       failedFiles: walk.failed.length,
       content: 'files',
       ledger,

@@ -14,6 +14,7 @@ import { isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { DEFAULT_PRIORITY, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
+import type { RangeSet } from '../protocol/ranges.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { fileEvent } from '../transfer/ended-entries.ts'
 import type { FileEvent } from '../transfer/events.ts'
@@ -39,6 +40,8 @@ export interface RunContext {
   readonly manifest: Manifest
   /** Owned by the run from now on. */
   readonly reader: ContentReader
+  /** Content that goes in front, in this order; nothing of it where that is not known. */
+  readonly first?: readonly RangeSet[]
   /** Files that failed before, as they were listed. */
   readonly failedFiles: number
   /** Only files can be read again by another process that takes the transfer up. */
@@ -73,7 +76,7 @@ export class SenderRun {
     this.#options = options
     this.#emit = emit
     this.#context = context
-    const { manifest, reader, failedFiles, id } = context
+    const { manifest, reader, first = [], failedFiles, id } = context
     this.#failed = failedFiles
     this.#files = manifest.fileCount
     this.#progress = new Progress(
@@ -85,6 +88,7 @@ export class SenderRun {
       manifest,
       reader,
       clock: systemClock,
+      first,
       onSize: (sizeBytes) => this.#settleSize(sizeBytes),
       onProgress: (bytes) => {
         this.#meeting?.progressed()

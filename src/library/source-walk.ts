@@ -2,9 +2,12 @@
 
 import { checkCompression } from '../codecs/codec-table.ts'
 import { loadExcluder } from '../files/exclude.ts'
+import { findPreferred } from '../files/preferred.ts'
 import { type WalkResult, walkSources } from '../files/walk.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
+import type { Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
+import type { RangeSet } from '../protocol/ranges.ts'
 import type { ExcludedEvent, WarningEvent } from '../transfer/events.ts'
 import type { SendOptions } from './options.ts'
 
@@ -46,4 +49,17 @@ export function walkWarnings({ warnings, failed }: WalkResult): WarningEvent[] {
       message: `${escapeForDisplay(path)}: ${message}`,
     }),
   )
+}
+
+/** What of a tree goes in front, and what is to be said of that. @throws SealiftError `settings_invalid` */
+export async function chooseFirst(
+  manifest: Manifest,
+  { first = [] }: Pick<SendOptions, 'first'>,
+  signal: AbortSignal,
+): Promise<{ readonly ranges: readonly RangeSet[]; readonly warnings: readonly WarningEvent[] }> {
+  const { ranges, unmatched, leftBehind } = await findPreferred(manifest, first, signal)
+  const messages = unmatched.map((pattern) => `${escapeForDisplay(pattern)}: nothing to send first matches this`)
+  if (leftBehind > 0)
+    messages.push(`${String(leftBehind)} files lie too scattered to be sent first; they come in their place`)
+  return { ranges, warnings: messages.map((message) => ({ event: 'warning', code: 'not_first', message })) }
 }

@@ -36,6 +36,8 @@ export interface OutgoingOptions {
   /** A {@link StreamReader} where the size is not known yet. */
   readonly reader: ContentReader
   readonly clock: Clock
+  /** Content that goes in front, in this order: whole files, none of them twice. */
+  readonly first?: readonly RangeSet[]
   /** So much more (or less) is safe at the receiver. */
   readonly onProgress: (bytes: number) => void
   /** The size is known at last. */
@@ -90,7 +92,7 @@ export class Outgoing {
       onFailed: (entry, error) => this.#fail(entry, error.code),
     })
     this.#states = new Uint8Array(options.manifest.count)
-    this.scheduler = new Scheduler(options.manifest, () => options.clock.nowMs())
+    this.scheduler = new Scheduler(options.manifest, () => options.clock.nowMs(), options.first)
     this.#stream?.follow({
       grown: (start, end) => {
         if (this.state(STREAM_ENTRY) === ENTRY_PENDING) this.scheduler.want(start, end)

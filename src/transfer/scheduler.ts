@@ -5,7 +5,7 @@
  * or lets a lease expire gives its work back (PROTOCOL 3.8). Knows lanes only as keys, and no bytes.
  */
 
-import { LEASE_TIMEOUT_MS, MAX_AHEAD_OF_HASH_BYTES } from '../protocol/limits.ts'
+import { LEASE_TIMEOUT_MS, MAX_AHEAD_OF_HASH_BYTES, MAX_CONTENT_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { type Range, RangeSet } from '../protocol/ranges.ts'
 
@@ -20,32 +20,48 @@ interface Lease {
   expiresMs: number
 }
 
+/** A part of the content that is leased before what comes behind it. */
+interface Tier {
+  /** All of it; whole files, and those of no other tier. */
+  readonly content: RangeSet
+  readonly wanted: RangeSet
+  /** Nothing before this offset is free to lease. */
+  cursor: number
+}
+
 export class Scheduler {
   readonly #manifest: Manifest
   readonly #nowMs: () => number
-  #wanted = new RangeSet()
+  /** The first of them with something free is leased from; the last has all that is in no other. */
+  readonly #tiers: readonly Tier[]
   readonly #leased = new RangeSet()
   readonly #leases = new Map<object, Lease>()
-  /** Nothing before this offset is free to lease. */
-  #cursor = 0
   #waiting: (() => void)[] = []
 
-  constructor(manifest: Manifest, nowMs: () => number) {
+  /** @param first what is leased in front of all else, in this order: whole files, none of them twice */
+  constructor(manifest: Manifest, nowMs: () => number, first: readonly RangeSet[] = []) {
     this.#manifest = manifest
     this.#nowMs = nowMs
+    const preferred = new RangeSet()
+    for (const ranges of first) preferred.addAll(ranges)
+    const contents = [...first, preferred.missing(0, MAX_CONTENT_BYTES)]
+    this.#tiers = contents.map((content) => ({ content, wanted: new RangeSet(), cursor: 0 }))
   }
 
   /** Bytes that are wanted and not yet safe. */
   get wantedBytes(): number {
-    return this.#wanted.totalBytes
+    return this.#tiers.reduce((bytes, { wanted }) => bytes + wanted.totalBytes, 0)
   }
 
   /** Begins anew with what the receiver's ledger says is missing; all leases end. */
   begin(wanted: RangeSet): void {
-    this.#wanted = wanted
     this.#leased.clear()
     this.#leases.clear()
-    this.#cursor = 0
+    for (const tier of this.#tiers) {
+      tier.wanted.clear()
+      for (const { start, end } of tier.content) tier.wanted.addAll(wanted.within(start, end))
+      tier.cursor = 0
+    }
     this.#changed()
   }
 
@@ -56,28 +72,41 @@ export class Scheduler {
    */
   lease(lane: object, maxBytes: number): Range | null {
     this.#expire()
-    const first = this.#wanted.next(0)
-    if (first === null) return null
-    let free = this.#wanted.next(this.#cursor)
+    for (const tier of this.#tiers) {
+      const free = this.#free(tier)
+      if (free === null) continue
+      // Far ahead of the first missing byte, hashing would have to read back what the page cache has let go of.
+      if (isFarAhead(tier, free.start)) return null
+      const end = this.#cut(free.start, Math.min(free.end, free.start + maxBytes), maxBytes)
+      tier.cursor = end
+      this.#lease(lane, free.start, end)
+      return { start: free.start, end }
+    }
+    return null
+  }
+
+  /** The first stretch of a tier that is wanted, and that nobody has on lease. */
+  #free(tier: Tier): Range | null {
+    let free = tier.wanted.next(tier.cursor)
     while (free !== null) {
       const leasedUntil = this.#leased.runEnd(free.start)
       if (leasedUntil === free.start) break
-      free = this.#wanted.next(leasedUntil)
+      free = tier.wanted.next(leasedUntil)
     }
-    // Far ahead of the first missing byte, hashing would have to read back what the page cache has let go of.
-    if (free === null || free.start > first.start + MAX_AHEAD_OF_HASH_BYTES) return null
+    if (free === null) return null
     const untilLeased = this.#leased.next(free.start)?.start ?? free.end
-    const end = this.#cut(free.start, Math.min(free.end, untilLeased, free.start + maxBytes), maxBytes)
-    this.#cursor = end
-    this.#leased.add(free.start, end)
+    return { start: free.start, end: Math.min(free.end, untilLeased) }
+  }
+
+  #lease(lane: object, start: number, end: number): void {
+    this.#leased.add(start, end)
     let lease = this.#leases.get(lane)
     if (lease === undefined) {
       lease = { ranges: new RangeSet(), expiresMs: 0 }
       this.#leases.set(lane, lease)
     }
-    lease.ranges.add(free.start, end)
+    lease.ranges.add(start, end)
     lease.expiresMs = this.#nowMs() + LEASE_TIMEOUT_MS
-    return { start: free.start, end }
   }
 
   #cut(start: number, end: number, maxBytes: number): number {
@@ -94,7 +123,7 @@ export class Scheduler {
   settle(ranges: Iterable<Range>): void {
     const expiresMs = this.#nowMs() + LEASE_TIMEOUT_MS
     for (const { start, end } of ranges) {
-      this.#wanted.remove(start, end)
+      this.#unwant(start, end)
       this.#leased.remove(start, end)
       // Only the lane that brought it is alive: a dead one beside it must not live on by another's work.
       for (const lease of this.#leases.values()) if (lease.ranges.remove(start, end) > 0) lease.expiresMs = expiresMs
@@ -110,25 +139,21 @@ export class Scheduler {
 
   /** These are wanted (again), and nobody has them. */
   want(start: number, end: number): void {
-    this.#wanted.add(start, end)
+    for (const { content, wanted } of this.#tiers) wanted.addAll(content.within(start, end))
     this.#unlease(start, end)
-    this.#cursor = Math.min(this.#cursor, start)
     this.#changed()
   }
 
   /** These will never be sent. */
   abandon(start: number, end: number): void {
-    this.#wanted.remove(start, end)
+    this.#unwant(start, end)
     this.#unlease(start, end)
     this.#changed()
   }
 
   /** A lease, or the unread part of one, comes back unsent. */
   giveBack(ranges: Iterable<Range>): void {
-    for (const { start, end } of ranges) {
-      this.#unlease(start, end)
-      this.#cursor = Math.min(this.#cursor, start)
-    }
+    for (const { start, end } of ranges) this.#unlease(start, end)
     this.#changed()
   }
 
@@ -145,7 +170,12 @@ export class Scheduler {
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
+  #unwant(start: number, end: number): void {
+    for (const { wanted } of this.#tiers) wanted.remove(start, end)
+  }
+
   #unlease(start: number, end: number): void {
+    for (const tier of this.#tiers) tier.cursor = Math.min(tier.cursor, start)
     this.#leased.remove(start, end)
     for (const lease of this.#leases.values()) lease.ranges.remove(start, end)
   }
@@ -161,4 +191,14 @@ export class Scheduler {
     this.#waiting = []
     for (const wake of waiting) wake()
   }
+}
+
+/** Whether more of a tier lies between its first missing byte and that offset than may. */
+function isFarAhead({ content, wanted }: Tier, offset: number): boolean {
+  let bytes = 0
+  for (const { start, end } of content.within(wanted.next(0)?.start ?? offset, offset)) {
+    bytes += end - start
+    if (bytes > MAX_AHEAD_OF_HASH_BYTES) return true
+  }
+  return false
 }

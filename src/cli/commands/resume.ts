@@ -14,6 +14,7 @@ export interface ResumeCommandOptions extends SharedOptions, PlaceOptions, Serve
   readonly transferId?: string
   readonly token?: string
   readonly file?: string[]
+  readonly first?: string[]
 }
 
 /** @throws SealiftError `transfer_unknown`, `already_done`, and what the transfer ends with */
@@ -37,6 +38,7 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
     // It is that of the server then, and stands in its address.
     ...(to === undefined ? {} : { port: undefined }),
     paths: given.file,
+    first: given.first,
     bytesPerSecond,
     token: given.token ?? tokenOfEnvironment(),
     accept: (offer) => {

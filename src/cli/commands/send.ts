@@ -23,6 +23,7 @@ export interface SendCommandOptions extends SharedOptions, PlaceOptions, ServerO
   readonly compress?: CompressSetting
   readonly compressionLevel?: string
   readonly priority?: string
+  readonly first?: string[]
   readonly dryRun?: boolean
   /** What standard input is saved as. */
   readonly name?: string
@@ -49,6 +50,7 @@ export async function send(named: readonly string[], given: SendCommandOptions, 
     compress: given.compress,
     compressionLevel: readNumber(given.compressionLevel, '--compression-level', 1, 22),
     priority: readNumber(given.priority, '--priority', 0, 9),
+    first: given.first,
     bytesPerSecond,
   }
   if (given.name !== undefined && !paths.includes(STDIN))

@@ -33,6 +33,10 @@ function drain(scheduler: Scheduler, lane: object, maxBytes: number): Range[] {
   return leases
 }
 
+function rangeOf(manifest: Manifest, at: number): Range {
+  return { start: manifest.startOffset(at), end: manifest.endOffsetOf(at) }
+}
+
 const [A, B] = [{ lane: 'a' }, { lane: 'b' }]
 
 describe('leases', () => {
@@ -118,6 +122,56 @@ describe('leases', () => {
 
   test('a transfer that is all there has none', () => {
     expect(begun(filesOf(10), new RangeSet()).scheduler.lease(A, 100)).toBe(null)
+  })
+})
+
+describe('what is first', () => {
+  const first = (...ranges: [number, number][]): RangeSet => RangeSet.of(ranges.map(([start, end]) => ({ start, end })))
+
+  function begunWith(tiers: readonly RangeSet[], ...sizes: readonly number[]): Scheduler {
+    const manifest = filesOf(...sizes)
+    const scheduler = new Scheduler(manifest, () => 0, tiers)
+    scheduler.begin(all(manifest))
+    return scheduler
+  }
+
+  test('is leased first, in the order of the sets, and never in one chunk with what is not', () => {
+    const scheduler = begunWith([first([50, 60]), first([0, 10], [20, 40])], 10, 10, 10, 10, 10, 10, 10)
+    expect(drain(scheduler, A, 1000)).toEqual([
+      { start: 50, end: 60 },
+      { start: 0, end: 10 },
+      { start: 20, end: 40 },
+      { start: 10, end: 20 },
+      { start: 40, end: 50 },
+      { start: 60, end: 70 },
+    ])
+  })
+
+  test('is so again where it comes back or is wanted once more', () => {
+    const scheduler = begunWith([first([20, 30])], 10, 10, 10)
+    scheduler.lease(A, 100)
+    scheduler.lease(A, 5)
+    scheduler.giveBack([{ start: 20, end: 30 }])
+    expect(scheduler.lease(B, 100)).toEqual({ start: 20, end: 30 })
+    scheduler.settle([{ start: 20, end: 30 }])
+    expect(scheduler.lease(B, 5)).toEqual({ start: 5, end: 10 })
+    scheduler.want(20, 30)
+    expect(scheduler.lease(B, 100)).toEqual({ start: 20, end: 30 })
+    expect(scheduler.wantedBytes).toBe(30)
+  })
+
+  test('is not waited for where all of it is on its way, but where more of it is far ahead', () => {
+    const scheduler = begunWith([first([10, 10 + 100 * MIB])], 10, 100 * MIB)
+    const leases = drain(scheduler, A, MIB)
+    expect(leases.at(-1)?.start).toBe(10 + MAX_AHEAD_OF_HASH_BYTES)
+    scheduler.settle(leases)
+    drain(scheduler, A, MIB)
+    expect(scheduler.lease(A, MIB)).toBe(null)
+    const small = begunWith([first([10, 20])], 10, 10)
+    expect(drain(small, A, 100)).toEqual([
+      { start: 10, end: 20 },
+      { start: 0, end: 10 },
+    ])
   })
 })
 
@@ -254,16 +308,20 @@ describe('several lanes in any order', () => {
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('give up' as const), file: fc.nat() }) },
   )
 
-  test('no byte is leased twice, no small file split, and all is sent in the end', () => {
+  test('no byte is leased twice, no small file split, what is first goes first, and all is sent in the end', () => {
     fc.assert(
       fc.property(
         fc.array(size, { minLength: 1, maxLength: 12 }),
+        fc.array(fc.constantFrom(0, 1, 2, 2), { minLength: 12, maxLength: 12 }),
         fc.array(command, { maxLength: 60 }),
-        (sizes, commands) => {
+        (sizes, ranks, commands) => {
           const manifest = filesOf(...sizes)
+          const tiers = [0, 1].map((rank) =>
+            RangeSet.of(sizes.flatMap((_, at) => (ranks[at] === rank ? [rangeOf(manifest, at)] : []))),
+          )
           const lanes = [{ lane: 0 }, { lane: 1 }, { lane: 2 }]
           let nowMs = 0
-          const scheduler = new Scheduler(manifest, () => nowMs)
+          const scheduler = new Scheduler(manifest, () => nowMs, tiers)
           const wanted = all(manifest)
           scheduler.begin(wanted.clone())
           // The model: who has what, and since when nothing was heard of it.
@@ -272,8 +330,7 @@ describe('several lanes in any order', () => {
             for (const lane of held) lane.ranges.remove(start, end)
           }
           const fileRange = (index: number): Range => {
-            const at = index % manifest.count
-            return { start: manifest.startOffset(at), end: manifest.endOffsetOf(at) }
+            return rangeOf(manifest, index % manifest.count)
           }
 
           const lease = (lane: number, max: number): boolean => {
@@ -289,6 +346,8 @@ describe('several lanes in any order', () => {
             expect(end - start).toBeGreaterThan(0)
             expect(end - start).toBeLessThanOrEqual(max)
             expect(free.contains(start, end), `[${start}, ${end}) is free`).toBe(true)
+            const tier = tiers.find((ranges) => [...ranges].some((part) => free.intersects(part.start, part.end)))
+            if (tier !== undefined) expect(tier.contains(start, end), 'what is first is not mixed').toBe(true)
             for (let at = manifest.fileAt(start); at < manifest.count && manifest.startOffset(at) < end; at++) {
               const [from, to] = [manifest.startOffset(at), manifest.endOffsetOf(at)]
               if (from >= start && to - from <= max && free.contains(from, to))
