@@ -146,7 +146,7 @@ ${EXIT_STATUS}`,
 function addServerOptions(command: Command): void {
   command.optionsGroup('Receiving server (with --host or --port, and no address):')
   for (const { env, option, meaning, byDefault } of Object.values(SERVER_SETTINGS)) {
-    if (option === null || option.startsWith('--output-dir')) continue
+    if (option === null || /^--(output-dir|bwlimit) /.test(option)) continue
     const isSwitch = !option.includes('<')
     command.option(
       option,

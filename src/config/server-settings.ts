@@ -89,6 +89,13 @@ export const SERVER_SETTINGS = {
     'bytes a second of one sender; 0: no limit',
     liftableSize(64 << 10),
   ),
+  totalBytesPerSecond: setting(
+    'ST_BWLIMIT',
+    '--bwlimit <rate>',
+    '0',
+    'bytes a second of all senders together; 0: no limit',
+    liftableSize(64 << 10),
+  ),
   banThreshold: setting(
     'ST_FAILED_HANDSHAKE_BAN_THRESHOLD',
     '--ban-threshold <n>',

@@ -53,7 +53,7 @@ export class Door {
     this.#options = options
     const { settings, ledger, clock, secret } = options
     this.#limits = new ConnectionLimits(settings.maxConnectionsPerAddress)
-    this.#rates = new RateLimits(settings.bytesPerSecond, () => clock.nowMs())
+    this.#rates = new RateLimits(settings, () => clock.nowMs())
     this.#bans = new BanList({
       records: ledger.bans,
       nowMs: () => clock.nowMs(),

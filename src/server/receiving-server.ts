@@ -270,7 +270,13 @@ export class ReceivingServer {
       join: (transferId) => place.join(transferId),
       reserve: ({ bytes }, transfer, arrivedBytes) =>
         this.#quotas.reserve({ transfer, owner, bytes, arrivedBytes, ...(key === null ? {} : { rules: key }) }),
-      takeTurn: (applicant) => this.#queue.enter(applicant),
+      takeTurn: async (applicant) => {
+        // Who waits brings next to nothing, and makes nobody's share smaller.
+        share.weigh(0)
+        const turn = await this.#queue.enter(applicant)
+        share.weigh(applicant.priority + 1)
+        return turn
+      },
       release: (transfer) => this.#quotas.release(transfer),
       record: (status, { transferId, name, entries, bytes }: Offer) =>
         audit.write({

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { formatAddress } from '../../config/address.ts'
 import { SERVER_SETTINGS, type ServerSettings } from '../../config/server-settings.ts'
 import { type FoundSetting, resolveSettings } from '../../config/settings.ts'
-import { formatFiles, formatSize } from '../../config/sizes.ts'
+import { formatCount, formatFiles, formatSize } from '../../config/sizes.ts'
 import { startReceivingServer, type RunningServer } from '../../library/receive-server.ts'
 import { SealiftError, toSealiftError } from '../../protocol/errors.ts'
 import type { ServerEvent } from '../../server/visit-report.ts'
@@ -27,11 +27,14 @@ export function isServerWanted({ host, port, printConfig }: ReceiveServerCommand
   return host !== undefined || port !== undefined || printConfig === true || ST_HOST !== '' || ST_PORT !== ''
 }
 
+/** Both ways to receive have them. */
+const SHARED_FLAGS: ReadonlySet<string> = new Set(['--output-dir', '--bwlimit'])
+
 /** Options on a line that only the server has, as they are typed. */
 export function serverOptionsOf(given: ReceiveServerCommandOptions): string[] {
   return Object.values(SERVER_SETTINGS)
     .map(({ flag }) => flag)
-    .filter((flag) => flag !== null && flag !== '--output-dir' && valueOf(given, flag) !== undefined) as string[]
+    .filter((flag) => flag !== null && !SHARED_FLAGS.has(flag) && valueOf(given, flag) !== undefined) as string[]
 }
 
 /** What commander has for a long option: text, or `true` where it takes no value. */
@@ -126,6 +129,10 @@ function sayListening(server: RunningServer, settings: ServerSettings, output: O
     output.say(
       `Each sender gets ${formatSize(rate)} a second at most; ST_RATE_LIMIT_BYTES_PER_SEC=0 or --rate-limit 0 lifts that.`,
     )
+  const total = settings.totalBytesPerSecond
+  if (total !== null) output.say(`All senders together get ${formatSize(total)} a second at most.`)
+  const active = settings.maxActive
+  if (active !== null) output.say(`${formatCount(active)} at a time; others wait in line.`)
   if (others === 'token' && token === null) output.say('Senders are asked for the token that was given.')
   if (token !== null) output.say(`Token: ${output.strong(token)}  (senders are asked for it)`)
   if (others === 'password') output.say('Senders are asked for the password.')

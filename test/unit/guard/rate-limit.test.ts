@@ -9,12 +9,12 @@ const RATE = 10_000_000
 const STEP_MS = 10
 
 let clock = new VirtualClock()
-let limits = new RateLimits(RATE, () => clock.nowMs())
+let limits = new RateLimits({ bytesPerSecond: RATE, totalBytesPerSecond: null }, () => clock.nowMs())
 let streams: ByteStream[] = []
 afterEach(() => {
   for (const stream of streams) stream.destroy()
   clock = new VirtualClock()
-  limits = new RateLimits(RATE, () => clock.nowMs())
+  limits = new RateLimits({ bytesPerSecond: RATE, totalBytesPerSecond: null }, () => clock.nowMs())
   streams = []
 })
 
@@ -118,13 +118,69 @@ describe('an owner', () => {
   })
 })
 
+/** Bytes that each of them has taken after that time, beside the first. */
+async function ratios(shares: readonly RateShare[], ms: number): Promise<number[]> {
+  const arrived = shares.map((share) => connect(share))
+  await curve(arrived, ms)
+  const [first = 0, ...others] = arrived.map((one) => one())
+  return others.map((bytes) => bytes / first)
+}
+
+describe('weights', () => {
+  const weighed = (owner: string, weight: number): RateShare => {
+    const share = shareOf(owner)
+    share.weigh(weight)
+    return share
+  }
+
+  test('divide the rate of an owner', async () => {
+    const [five, ten] = await ratios([weighed('ana', 1), weighed('ana', 5), weighed('ana', 10)], 3000)
+    expect([five, ten]).toEqual([expect.closeTo(5, 0), expect.closeTo(10, 0)])
+  })
+
+  test('divide the rate of all together, smoothly, whoever they are', async () => {
+    limits = new RateLimits({ bytesPerSecond: null, totalBytesPerSecond: RATE }, () => clock.nowMs())
+    const arrived = [weighed('ana', 1), weighed('ben', 10), weighed('cem', 1)].map((share) => connect(share))
+    expectRate(await curve(arrived, 3000), RATE)
+    const [ana = 0, ben = 0, cem = 0] = arrived.map((one) => one())
+    expect(ben / ana).toBeCloseTo(10, 0)
+    expect(cem / ana).toBeCloseTo(1, 1)
+  })
+
+  test('leave to others what an owner may not use', async () => {
+    limits = new RateLimits({ bytesPerSecond: RATE / 4, totalBytesPerSecond: RATE }, () => clock.nowMs())
+    const ana = weighed('ana', 10)
+    const ben = limits.newShare()
+    ben.assign('ben', null)
+    const arrived = [connect(ana), connect(ben)]
+    await curve(arrived, 2000)
+    const [slow = 0, fast = 0] = arrived.map((one) => one())
+    expect([slow / (RATE / 2), fast / (RATE * 1.5)]).toEqual([expect.closeTo(1, 1), expect.closeTo(1, 1)])
+    expect([ana.bytesPerSecond, ben.bytesPerSecond]).toEqual([RATE / 4, RATE])
+  })
+
+  test('count only while they bring something, and are given back', async () => {
+    limits = new RateLimits({ bytesPerSecond: null, totalBytesPerSecond: RATE }, () => clock.nowMs())
+    const before = weighed('ana', 2).sliceBytes
+    const others = Array.from({ length: 1000 }, () => weighed('ben', 0))
+    const light = weighed('ana', 2)
+    expect([light.sliceBytes, before]).toEqual([before / 2, (RATE / 1000) * 20])
+    others[0]?.weigh(4)
+    expect(light.sliceBytes).toBe(before / 4)
+    for (const share of others) share.leave()
+    others[0]?.leave()
+    others[0]?.weigh(9)
+    expect(light.sliceBytes).toBe(before / 2)
+  })
+})
+
 describe('no limit', () => {
   test.each([
     ['where the setting lifts it', null, undefined],
     ['where it is lifted for this owner', RATE, null],
     ['where it is lifted for this owner by 0', RATE, 0],
   ])('%s', (_, all, own) => {
-    const share = new RateLimits(all, () => clock.nowMs()).newShare()
+    const share = new RateLimits({ bytesPerSecond: all, totalBytesPerSecond: null }, () => clock.nowMs()).newShare()
     share.assign('ana', own)
     expect([share.bytesPerSecond, share.pass(1e9), share.pass(1e9)]).toEqual([null, 0, 0])
   })
@@ -142,7 +198,7 @@ const OWNERS = process.env['SEALIFT_SLOW'] === '1' ? 1_000_000 : 50_000
 
 test(`${String(OWNERS)} owners leave nothing behind`, () => {
   let nowMs = 0
-  const many = new RateLimits(RATE, () => nowMs)
+  const many = new RateLimits({ bytesPerSecond: RATE, totalBytesPerSecond: null }, () => nowMs)
   for (let at = 0; at < OWNERS; at++) {
     const share = many.newShare()
     share.assign(`SHA256:${at}`)

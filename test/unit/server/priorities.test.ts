@@ -163,3 +163,14 @@ test('the audit log has it, and no more than once', async () => {
   const lines = fs.readFileSync(place.path('server-ledger', 'server-log', 'audit.jsonl'), 'utf8')
   expect(lines.match(/"status":"queued"/g)).toHaveLength(2)
 })
+
+test('of what the server takes in all, the urgent get more: a larger file lands before a smaller one', async () => {
+  const place = await serve({ ST_MAX_ACTIVE: '0', ST_BWLIMIT: '5MB' })
+  const push = (name: string, bytes: number, priority: number): Promise<PushEnd> =>
+    place.pushed(name, place.plant(name, `${name}.bin`, new Uint8Array(bytes)), { priority })
+  const urgent = push('urgent', 6_000_000, 9)
+  await place.heard('progress', ({ bytesDone }) => bytesDone > 0)
+  const plain = push('plain', 1_500_000, 0)
+  expect([(await urgent).error, (await plain).error]).toEqual([null, null])
+  expect(landed(place)).toEqual(['urgent.bin', 'plain.bin'])
+})
