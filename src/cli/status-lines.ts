@@ -2,6 +2,7 @@
 
 import { formatCount, formatSize } from '../config/sizes.ts'
 import type { TransferRecord } from '../library/list-transfers.ts'
+import { DEFAULT_PRIORITY } from '../protocol/limits.ts'
 import { cutToFit, displayWidth, wrapWords } from './columns.ts'
 import { shown } from './output.ts'
 
@@ -35,7 +36,12 @@ function tail(row: TransferRecord): string {
       ? formatSize(fileSize ?? bytesDone)
       : `${formatSize(bytesDone)}${fileSize === null ? '' : ` of ${formatSize(fileSize)}`}`
   const entries = entryCount === null ? '' : `, ${formatCount(entryCount)} ${entryCount === 1 ? 'entry' : 'entries'}`
-  return `(${done}${entries}) ${role === 'sender' ? 'to' : 'from'} ${peer === null ? 'nobody yet' : shown(peer)}`
+  return `(${done}${entries}) ${role === 'sender' ? 'to' : 'from'} ${peer === null ? 'nobody yet' : shown(peer)}${urgency(row)}`
+}
+
+/** What may explain why it waits. */
+function urgency({ priority, completedAtMs }: TransferRecord): string {
+  return completedAtMs !== null || priority === DEFAULT_PRIORITY ? '' : `, priority ${String(priority)}`
 }
 
 function fault({ error }: TransferRecord): string {

@@ -4,6 +4,7 @@
  */
 
 import type { SQLInputValue } from 'node:sqlite'
+import { DEFAULT_PRIORITY } from '../protocol/limits.ts'
 import type { Database, WriteOptions } from './database.ts'
 import { settleReservation } from './quotas.ts'
 import {
@@ -21,7 +22,7 @@ import {
 const DEFAULTS: TransferFields = {
   status: 'pending',
   chunksCompleted: 0,
-  priority: 0,
+  priority: DEFAULT_PRIORITY,
   roots: [],
   options: {},
   epoch: 0,

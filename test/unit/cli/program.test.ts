@@ -25,7 +25,16 @@ describe('help', () => {
   })
 
   test('says of every option with a value what it is without', () => {
-    const silent = ['--listen', '--allow-user', '--allow-tag', '--exclude', '--exclude-from', '--transfer-id', '--text']
+    const silent = [
+      '--listen',
+      '--allow-user',
+      '--allow-tag',
+      '--exclude',
+      '--first',
+      '--exclude-from',
+      '--transfer-id',
+      '--text',
+    ]
     for (const command of commands)
       for (const { long, flags, description } of command.options) {
         if (!flags.includes('<') || silent.includes(long ?? '')) continue

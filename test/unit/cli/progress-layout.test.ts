@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { displayWidth } from '../../../src/cli/columns.ts'
-import { formatDuration, layoutLine, type LineState } from '../../../src/cli/progress-layout.ts'
+import { formatDuration, formatPlace, layoutLine, type LineState } from '../../../src/cli/progress-layout.ts'
 import type { ProgressEvent } from '../../../src/transfer/events.ts'
 import type { WaitReason } from '../../../src/transfer/waiting.ts'
 
@@ -27,7 +27,7 @@ const state = (fields: Partial<LineState> = {}): LineState => ({
   ...fields,
 })
 const waiting = (reason: WaitReason, fields: Partial<LineState> = {}): LineState =>
-  state({ waiting: { reason, forMs: 12_000, remainingMs: 271_000 }, ...fields })
+  state({ waiting: { reason, forMs: 12_000, remainingMs: 271_000, place: 3 }, ...fields })
 const huge = progress({
   bytesDone: 1000.1 * 1024 ** 3,
   bytesTotal: 1023.9 * 1024 ** 3,
@@ -39,6 +39,7 @@ const REASONS: readonly WaitReason[] = [
   'receiver',
   'return',
   'answer',
+  'queue',
   'connecting',
   'retry',
   'offer',
@@ -136,6 +137,7 @@ describe('the progress line', () => {
     ['return', 'sender', 'Waiting for the receiver to come back, 4 min 31 s left'],
     ['answer', 'sender', 'Waiting for the receiver to accept'],
     ['connecting', 'receiver', 'Connecting, 12 s now'],
+    ['queue', 'sender', '3rd in line at the receiver, 12 s now'],
     ['retry', 'receiver', 'Connecting again in 4 min 31 s'],
     ['offer', 'receiver', 'Waiting for the list of files'],
     ['network', 'sender', 'No answer from the receiver for 12 s'],
@@ -150,6 +152,12 @@ describe('the progress line', () => {
     expect(later).toContain(' 37%')
     expect(later).toContain(text.slice(1))
     expect(later).not.toMatch(/MiB\/s/)
+  })
+
+  test('counts places in line as people do', () => {
+    const places = [1, 2, 3, 4, 10, 11, 12, 13, 21, 22, 101, 111, 1003, 1000].map(formatPlace)
+    const told = '1st 2nd 3rd 4th 10th 11th 12th 13th 21st 22nd 101st 111th 1,003rd 1,000th'
+    expect(places.join(' ')).toBe(told)
   })
 
   test('does not flicker for what passes at once', () => {

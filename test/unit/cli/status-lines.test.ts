@@ -42,6 +42,9 @@ describe('the list of transfers', () => {
       `${ID}  in_progress  film.mp4 (19.1 MiB of 47.7 MiB, 1 entry) from 127.0.0.1`,
       `${ID}  completed    film.mp4 (47.7 MiB, 1 entry) to 127.0.0.1`,
     ])
+    expect(statusLines([row({ status: 'pending', priority: 9 })], 140)[0]).toMatch(
+      / pending .* from 127\.0\.0\.1, priority 9$/,
+    )
     expect(statusLines([hostile], Number.POSITIVE_INFINITY)).toHaveLength(1)
     expect(statusLines([], 40)).toEqual(['No transfers yet.'])
   })
