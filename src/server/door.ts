@@ -10,6 +10,7 @@ import type { ServerSettings } from '../config/server-settings.ts'
 import { BanList } from '../guard/bans.ts'
 import { ConnectionLimits, type Place } from '../guard/connection-limits.ts'
 import { RateLimits, type RateShare } from '../guard/rate-limit.ts'
+import { type ReadSeat, ReadTurns } from '../guard/read-turns.ts'
 import type { Ban } from '../ledger/bans.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { type SealiftError, toSealiftError } from '../protocol/errors.ts'
@@ -17,12 +18,15 @@ import type { Clock } from '../transfer/clock.ts'
 import { pacedReads } from '../transfer/pacing.ts'
 import type { Session } from '../transfer/session.ts'
 import type { TokenGate } from '../transfer/token-gate.ts'
+import { turnedReads } from '../transfer/turned-reads.ts'
 import { watchedStream } from './watched-stream.ts'
 
 /** One connection, from the first byte to the last. */
 export interface Caller {
   readonly place: Place
   readonly share: RateShare
+  /** @param weight of what it brings, in all that it shares with others; 0 while it brings next to nothing */
+  weigh(weight: number): void
   /** Once it is confirmed. */
   session: Session | null
 }
@@ -43,6 +47,7 @@ export class Door {
   readonly #options: DoorOptions
   readonly #limits: ConnectionLimits
   readonly #rates: RateLimits
+  readonly #turns = new ReadTurns((call) => void setImmediate(call))
   readonly #bans: BanList
   /** By the peer of their stream, which a session has too. */
   readonly #callers = new Map<ByteStream['peer'], Caller>()
@@ -82,14 +87,20 @@ export class Door {
       if (session === null) dropStranger(error)
       else session.fail(error)
     })
-    const caller: Caller = { place, share, session: null }
+    let seat: ReadSeat | null = null
+    const weigh = (weight: number): void => {
+      share.weigh(weight)
+      seat?.weigh(weight)
+    }
+    const caller: Caller = { place, share, weigh, session: null }
     this.#callers.set(stream.peer, caller)
     const watched = watchedStream(stream, () => {
       place.leave()
       share.leave()
       this.#callers.delete(stream.peer)
     })
-    return pacedReads(watched, share, this.#options.clock)
+    const turned = turnedReads(watched, (goOn) => (seat = this.#turns.newSeat(goOn)))
+    return pacedReads(turned, share, this.#options.clock)
   }
 
   /** From now on its connection is that session's. @returns `null` where it has ended */

@@ -250,7 +250,7 @@ export class ReceivingServer {
   #visitOf(
     session: Session,
     guest: Guest,
-    { place, share }: Caller,
+    { place, share, weigh }: Caller,
     report: VisitReport,
   ): Omit<VisitOptions, 'claim' | 'onFault'> {
     const { ledger, settings, audit, probe = noProbe } = this.#options
@@ -272,9 +272,9 @@ export class ReceivingServer {
         this.#quotas.reserve({ transfer, owner, bytes, arrivedBytes, ...(key === null ? {} : { rules: key }) }),
       takeTurn: async (applicant) => {
         // Who waits brings next to nothing, and makes nobody's share smaller.
-        share.weigh(0)
+        weigh(0)
         const turn = await this.#queue.enter(applicant)
-        share.weigh(applicant.priority + 1)
+        weigh(applicant.priority + 1)
         return turn
       },
       release: (transfer) => this.#quotas.release(transfer),

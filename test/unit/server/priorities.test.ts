@@ -164,13 +164,16 @@ test('the audit log has it, and no more than once', async () => {
   expect(lines.match(/"status":"queued"/g)).toHaveLength(2)
 })
 
-test('of what the server takes in all, the urgent get more: a larger file lands before a smaller one', async () => {
-  const place = await serve({ ST_MAX_ACTIVE: '0', ST_BWLIMIT: '5MB' })
+test.each([
+  ['of a rate of all together', { ST_BWLIMIT: '5MB' }, 1],
+  ['of what the machine can do', {}, 10],
+])('%s the urgent get more: a larger file lands before a smaller one', async (_, settings, times) => {
+  const place = await serve({ ST_MAX_ACTIVE: '0', ...settings })
   const push = (name: string, bytes: number, priority: number): Promise<PushEnd> =>
     place.pushed(name, place.plant(name, `${name}.bin`, new Uint8Array(bytes)), { priority })
-  const urgent = push('urgent', 6_000_000, 9)
+  const urgent = push('urgent', 5_000_000 * times, 9)
   await place.heard('progress', ({ bytesDone }) => bytesDone > 0)
-  const plain = push('plain', 1_500_000, 0)
+  const plain = push('plain', 1_200_000 * times, 0)
   expect([(await urgent).error, (await plain).error]).toEqual([null, null])
   expect(landed(place)).toEqual(['urgent.bin', 'plain.bin'])
 })
