@@ -6,8 +6,11 @@
  * lost on somebody who is slow. Costs nothing where there is one alone. Knows no streams.
  */
 
-/** What a weight of 1 may read in a round: not much less than a socket gives at once. */
-const QUANTUM_BYTES = 64 << 10
+/** What all together read in a round, so that nobody waits long for its turn … */
+const ROUND_BYTES = 4 << 20
+/** … with so much for a weight of 1, at most and at least: less than a socket gives at once costs more than it divides. */
+const MOST_BYTES = 256 << 10
+const LEAST_BYTES = 8 << 10
 
 /** The place of one stream among the others. */
 export interface ReadSeat {
@@ -30,6 +33,7 @@ interface Member {
 export class ReadTurns {
   readonly #afterTurn: (call: () => void) => void
   readonly #members = new Set<Member>()
+  #weights = 0
   #waiting = 0
   #reads = 0
   #isWatching = false
@@ -44,9 +48,11 @@ export class ReadTurns {
     return {
       weigh: (weight) => {
         this.#remove(member)
+        if (weight === 0) return
+        this.#members.add(member)
+        this.#weights += weight
         member.weight = weight
-        member.leftBytes = weight * QUANTUM_BYTES
-        if (weight > 0) this.#members.add(member)
+        member.leftBytes = this.#partOf(member)
       },
       read: (bytes) => this.#read(member, bytes),
       leave: () => this.#remove(member),
@@ -54,7 +60,7 @@ export class ReadTurns {
   }
 
   #remove(member: Member): void {
-    this.#members.delete(member)
+    if (this.#members.delete(member)) this.#weights -= member.weight
     this.#release(member)
   }
 
@@ -88,9 +94,13 @@ export class ReadTurns {
     })
   }
 
+  #partOf({ weight }: Member): number {
+    return weight * Math.min(MOST_BYTES, Math.max(LEAST_BYTES, ROUND_BYTES / this.#weights))
+  }
+
   #nextRound(): void {
     for (const member of this.#members) {
-      member.leftBytes = Math.min(member.leftBytes, 0) + member.weight * QUANTUM_BYTES
+      member.leftBytes = Math.min(member.leftBytes, 0) + this.#partOf(member)
       if (member.leftBytes > 0) this.#release(member)
     }
   }

@@ -74,25 +74,36 @@ describe('who shares', () => {
     loop.join(10, () => false)
     loop.run(1000)
     // A turn in which nobody reads anything lasts no longer than to look.
-    expect(reader.pieces).toBeGreaterThan(450)
+    expect(reader.pieces).toBeGreaterThan(700)
   })
 
   test('has its own part again when the others have left, or bring nothing of weight', () => {
     const loop = new Loop()
     const [light, heavy] = [loop.join(1), loop.join(10)]
-    loop.turn()
+    loop.run(4)
     expect(light.mayRead).toBe(false)
     heavy.seat.leave()
     loop.run(2)
     expect(light.mayRead).toBe(true)
     const other = loop.join(10)
-    loop.turn()
+    loop.run(4)
+    expect(light.mayRead).toBe(false)
     light.seat.weigh(0)
     expect(light.mayRead).toBe(true)
-    const before = light.pieces
+    const before = [light.pieces, other.pieces]
     loop.run(100)
-    expect([light.pieces - before, other.mayRead]).toEqual([100, true])
+    expect([light.pieces, other.pieces]).toEqual(before.map((pieces) => pieces + 100))
   })
+})
+
+test('a thousand share as two do', () => {
+  const loop = new Loop()
+  const heavy = loop.join(10)
+  const others = Array.from({ length: 999 }, () => loop.join(1))
+  loop.run(2000)
+  const pieces = others.map((one) => one.pieces)
+  expect(heavy.pieces / (pieces.reduce((sum, each) => sum + each, 0) / 999)).toBeCloseTo(10, 0)
+  expect(Math.max(...pieces) - Math.min(...pieces)).toBeLessThanOrEqual(4)
 })
 
 test('one alone reads as it likes, and nothing is looked at for it', () => {
