@@ -17,6 +17,7 @@ import {
   MAX_ENTRIES,
   MAX_HANDSHAKE_FRAME_BYTES,
   MAX_PAGE_BYTES,
+  MAX_STREAMS,
   MIN_CHUNK_BYTES,
 } from './limits.ts'
 
@@ -76,6 +77,8 @@ const offerSchema = z.object({
   conflict: z.nullable(z.enum(CONFLICT_POLICIES)),
   /** Whether the one file is a text, to be shown and not saved. */
   text: z.optional(z.boolean()),
+  /** Over how many streams the sender would like to send, where the receiver opens them; absent: one. */
+  streams: z.optional(z.int().check(z.minimum(1), z.maximum(MAX_STREAMS))),
 })
 /** The epoch stands in four bytes of each chunk. A receiver that limits this sender says to how many bytes a second. */
 const acceptSchema = z.object({

@@ -38,6 +38,8 @@ const VIOLATION = expect.objectContaining({ name: 'SealiftError', code: 'protoco
 /** The way into each state, by whom and what. */
 const WAYS: Readonly<Record<ConversationState, readonly (readonly [Role, Utterance])[]>> = {
   admitting: [],
+  joining: [],
+  carrying: [],
   proving: [['receiver', 'admit']],
   judging: [
     ['receiver', 'admit'],

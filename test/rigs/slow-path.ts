@@ -1,0 +1,95 @@
+/**
+ * A long path with small windows between two sides, over real sockets: every byte arrives a fixed time later, and of each
+ * connection and direction only so many bytes are under way at once, like a sender who waits for word from the far end.
+ */
+
+import net from 'node:net'
+import { onTestFinished } from 'vitest'
+
+export interface SlowPathOptions {
+  /** Where it leads to, on 127.0.0.1. */
+  port: number
+  /** From one end to the other; a byte and the word that it came take twice as long. */
+  readonly oneWayMs: number
+  /** Of one connection in one direction, sent and not yet known to have come. */
+  readonly windowBytes: number
+}
+
+export class SlowPath {
+  readonly options: SlowPathOptions
+  readonly port: number
+  readonly #server: net.Server
+  readonly #pairs: (readonly [net.Socket, net.Socket])[] = []
+  readonly #sockets = new Set<net.Socket>()
+
+  private constructor(server: net.Server, options: SlowPathOptions) {
+    this.#server = server
+    this.options = options
+    this.port = (server.address() as net.AddressInfo).port
+    server.on('connection', (near) => this.#connect(near))
+  }
+
+  static async start(options: SlowPathOptions): Promise<SlowPath> {
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: PIECE_BYTES })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const path = new SlowPath(server, options)
+    onTestFinished(() => path.close())
+    return path
+  }
+
+  /** Connections that were ever made. */
+  get connections(): number {
+    return this.#pairs.length
+  }
+
+  /** Breaks one of them. */
+  cut(connection: number): void {
+    for (const socket of this.#pairs[connection] ?? []) socket.resetAndDestroy()
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  #connect(near: net.Socket): void {
+    const far = net.connect({
+      host: '127.0.0.1',
+      port: this.options.port,
+      allowHalfOpen: true,
+      noDelay: true,
+    })
+    this.#pairs.push([near, far])
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      this.#sockets.add(from)
+      from.on('error', () => to.destroy())
+      from.on('close', () => this.#sockets.delete(from))
+      this.#carry(from, to)
+    }
+  }
+
+  #carry(from: net.Socket, to: net.Socket): void {
+    const { oneWayMs, windowBytes } = this.options
+    let underWay = 0
+    from.on('data', (bytes: Buffer) => {
+      underWay += bytes.length
+      if (underWay >= windowBytes) from.pause()
+      later(oneWayMs, () => to.write(bytes))
+      later(2 * oneWayMs, () => {
+        underWay -= bytes.length
+        if (underWay < windowBytes) from.resume()
+      })
+    })
+    from.on('end', () => later(oneWayMs, () => to.end()))
+  }
+}
+
+/** As small as makes the window sharp. */
+const PIECE_BYTES = 16 << 10
+
+function later(ms: number, call: () => void): void {
+  setTimeout(call, ms)
+}
