@@ -9,9 +9,20 @@ import { MAX_UNACKNOWLEDGED_BYTES } from '../protocol/limits.ts'
 export class SendWindow {
   #usedBytes = 0
   readonly #lanes = new Set<() => void>()
+  readonly #isExpected: boolean
+
+  /** @param streams so many lanes may come to share it */
+  constructor(streams = 1) {
+    this.#isExpected = streams > 1
+  }
 
   get roomBytes(): number {
     return MAX_UNACKNOWLEDGED_BYTES - this.#usedBytes
+  }
+
+  /** Whether a lane has, or is to have, others beside it. */
+  get isShared(): boolean {
+    return this.#isExpected || this.#lanes.size > 1
   }
 
   /** Lanes that share it. */

@@ -85,7 +85,7 @@ export class SenderSession {
   #epoch = 0
   #safe = new RangeSet()
   #lane: StreamLane | null = null
-  readonly #window = new SendWindow()
+  readonly #window: SendWindow
   /** Lanes over further streams. */
   readonly #moreLanes = new Set<StreamLane>()
   readonly #joined: JoinedStreams
@@ -115,6 +115,7 @@ export class SenderSession {
     this.#session = options.session
     this.#outgoing = options.outgoing
     this.#joined = new JoinedStreams(options.session)
+    this.#window = new SendWindow(options.offer.streams)
   }
 
   /** Bytes of all its streams on the wire, both directions. */

@@ -9,7 +9,7 @@
 import { ChunkPacker } from '../codecs/chunk-packer.ts'
 import type { EncodedChunk } from '../codecs/codec-table.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
-import { MAX_CHUNK_BYTES, MAX_UNACKNOWLEDGED_BYTES, MIN_CHUNK_BYTES } from '../protocol/limits.ts'
+import { CHECKPOINT_MS, MAX_CHUNK_BYTES, MAX_UNACKNOWLEDGED_BYTES, MIN_CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Range } from '../protocol/ranges.ts'
 import { RangeSet } from '../protocol/ranges.ts'
 import { releasePacked } from './buffers.ts'
@@ -22,6 +22,8 @@ import type { Session } from './session.ts'
 const MAX_QUEUED_BYTES = 3 << 20
 /** Chunks that are packed at once, by all lanes. The thread pool has four threads, and files are read on it too. */
 const MAX_PACKING = 3
+/** What a lane with others beside it has under way at first, and may always have. */
+const LEAST_SHARE_BYTES = 3 << 20
 /** The rate is measured over at least so long. */
 const RATE_WINDOW_MS = 100
 
@@ -58,6 +60,9 @@ export class StreamLane implements Lane {
   #measuredBytes = 0
   #lastReceiptMs: number
   #measuredSinceMs: number
+  #shareBytes = LEAST_SHARE_BYTES
+  #settledBytes = 0
+  #settledSinceMs: number
   readonly #pending: Receipt[] = []
   #receiptCount = 0
   #wakeReader: (() => void) | null = null
@@ -77,6 +82,7 @@ export class StreamLane implements Lane {
     this.#chunkBytes = this.limits.maxChunkBytes
     this.#measuredSinceMs = this.#clock.nowMs()
     this.#lastReceiptMs = this.#measuredSinceMs
+    this.#settledSinceMs = this.#measuredSinceMs
     this.receipts = { [Symbol.asyncIterator]: () => this.#readReceipts() }
     this.closed = this.#session.end.then(({ error }) => {
       leave()
@@ -99,9 +105,18 @@ export class StreamLane implements Lane {
       }
       // Each of the others may have been told the same, and has not sent its chunk yet.
       const roomForOne = roomBytes - (lanes - 1) * this.limits.maxChunkBytes
-      if (roomForOne >= this.#chunkBytes && this.#packing < Math.max(1, MAX_PACKING / lanes)) return this.#chunkBytes
+      const hasRoom = roomForOne >= this.#chunkBytes && this.#isWithinShare
+      if (hasRoom && this.#packing < Math.max(1, MAX_PACKING / lanes)) return this.#chunkBytes
       await this.#progress(signal)
     }
+  }
+
+  /**
+   * With others beside it, a lane takes no more than it brings in a second: what one that is slow had taken would be waited
+   * for at the end, when the others have nothing left to do.
+   */
+  get #isWithinShare(): boolean {
+    return !this.#window.isShared || this.#unacknowledged.totalBytes + this.#chunkBytes <= this.#shareBytes
   }
 
   /** A receipt arrived, a chunk was packed, or the session is over. */
@@ -173,8 +188,19 @@ export class StreamLane implements Lane {
   /** ACK arrived for these ranges, some of them perhaps of this lane; another one gives the receipt. */
   settle(ranges: readonly Range[]): void {
     const freedBytes = this.#forget(ranges)
+    this.#measureShare(freedBytes)
     // Nothing acknowledged: the receiver says that it lives, and is held back itself (PROTOCOL 2.5).
     if (freedBytes > 0 || ranges.length === 0) this.#lastReceiptMs = this.#clock.nowMs()
+  }
+
+  /** Receivers acknowledge a few times in a second. */
+  #measureShare(settledBytes: number): void {
+    this.#settledBytes += settledBytes
+    const elapsedMs = this.#clock.nowMs() - this.#settledSinceMs
+    if (elapsedMs < CHECKPOINT_MS) return
+    this.#shareBytes = Math.max(LEAST_SHARE_BYTES, (this.#settledBytes / elapsedMs) * 1000)
+    this.#settledBytes = 0
+    this.#settledSinceMs = this.#clock.nowMs()
   }
 
   /** @returns how many bytes of them were under way here */
