@@ -83,6 +83,7 @@ export function defineSend(program: Command, signal: AbortSignal): void {
     .option('--compression-level <level>', 'zstd and auto 1-22, gzip and blosc-lz4 1-9; alone it means zstd')
     .option('--priority <0..9>', 'priority of the transfer, 9 first (default: 5)')
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most: 10M is binary, 10MB decimal (default: none)')
+    .option('--streams <1..16>', 'connections at once, where one alone is slow on a long path (default: 1)')
     .option('-y, --yes', 'take the default of every question')
     .addHelpText(
       'after',
@@ -121,6 +122,7 @@ export function defineReceive(program: Command, signal: AbortSignal): void {
     )
     .option('--portable-names', 'refuse or rename what other systems cannot hold')
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most: 10M is binary, 10MB decimal (default: none)')
+    .option('--streams <1..16>', 'connections at once, where one alone is slow on a long path (default: 1)')
     .addHelpText(
       'after',
       `
@@ -195,6 +197,7 @@ export function defineResume(program: Command, signal: AbortSignal): void {
     .option('--transfer-id <id>', 'the same as the argument')
     .option('--port <port>', 'where to listen or connect (default: as before)')
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most: 10M is binary, 10MB decimal (default: none)')
+    .option('--streams <1..16>', 'connections at once, where one alone is slow on a long path (default: 1)')
     .option('-y, --yes', 'take the default of every question')
     .optionsGroup('Receiver:')
     .option(

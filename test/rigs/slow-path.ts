@@ -21,6 +21,8 @@ export class SlowPath {
   readonly #server: net.Server
   readonly #pairs: (readonly [net.Socket, net.Socket])[] = []
   readonly #sockets = new Set<net.Socket>()
+  readonly #spots: { readonly connection: number; readonly bytes: number; readonly call: () => void }[] = []
+  #mostConnections = Number.MAX_SAFE_INTEGER
 
   private constructor(server: net.Server, options: SlowPathOptions) {
     this.#server = server
@@ -42,6 +44,16 @@ export class SlowPath {
     return this.#pairs.length
   }
 
+  /** Calls once, when a connection has carried so many bytes from whoever made it. */
+  onBytes(connection: number, bytes: number, call: () => void): void {
+    this.#spots.push({ connection, bytes, call })
+  }
+
+  /** Breaks every later connection at once. */
+  refuseAfter(connections: number): void {
+    this.#mostConnections = connections
+  }
+
   /** Breaks one of them. */
   cut(connection: number): void {
     for (const socket of this.#pairs[connection] ?? []) socket.resetAndDestroy()
@@ -53,6 +65,12 @@ export class SlowPath {
   }
 
   #connect(near: net.Socket): void {
+    if (this.#pairs.length >= this.#mostConnections) {
+      near.on('error', () => undefined)
+      near.resetAndDestroy()
+      return
+    }
+    const connection = this.#pairs.length
     const far = net.connect({
       host: '127.0.0.1',
       port: this.options.port,
@@ -67,15 +85,19 @@ export class SlowPath {
       this.#sockets.add(from)
       from.on('error', () => to.destroy())
       from.on('close', () => this.#sockets.delete(from))
-      this.#carry(from, to)
+      this.#carry(from, to, from === near ? connection : null)
     }
   }
 
-  #carry(from: net.Socket, to: net.Socket): void {
+  /** @param connection `null` for the way back */
+  #carry(from: net.Socket, to: net.Socket, connection: number | null): void {
     const { oneWayMs, windowBytes } = this.options
-    let underWay = 0
+    let [underWay, carried] = [0, 0]
     from.on('data', (bytes: Buffer) => {
       underWay += bytes.length
+      carried += bytes.length
+      const due = this.#spots.findIndex((spot) => spot.connection === connection && spot.bytes <= carried)
+      if (due >= 0) this.#spots.splice(due, 1)[0]?.call()
       if (underWay >= windowBytes) from.pause()
       later(oneWayMs, () => to.write(bytes))
       later(2 * oneWayMs, () => {
