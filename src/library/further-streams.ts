@@ -16,7 +16,7 @@ const FIRST_BACK_OFF_MS = 200
 const LONGEST_BACK_OFF_MS = 5000
 /** Connections that are made at once: a server lets only a few wait at its door for each address. */
 const MAX_DIALLING = 3
-/** So many in vain, and none before that, are worth a word. */
+/** So many in vain, one after another, are worth a word where there is not one stream. */
 const FAILURES_TO_SAY = 3
 /** One that moved less was refused, or came to nothing. */
 const MOVED_BYTES = MIN_CHUNK_BYTES
@@ -36,8 +36,9 @@ export class FurtherStreams {
   readonly #options: FurtherStreamsOptions
   #dialling = 0
   #waiting: (() => void)[] = []
-  #failures = 0
-  #hadOne = false
+  #open = 0
+  /** Whether one has moved something, or it was said that none can be had. */
+  #isSettled = false
 
   constructor(options: FurtherStreamsOptions) {
     this.#options = options
@@ -51,21 +52,25 @@ export class FurtherStreams {
   async #keep(signal: AbortSignal): Promise<void> {
     const { clock, use } = this.#options
     let backOffMs = FIRST_BACK_OFF_MS
+    let failures = 0
     while (!signal.aborted) {
+      let error: SealiftError | null = null
       try {
         const stream = await this.#dial(signal)
         const sinceMs = clock.nowMs()
-        await use(stream)
-        if (signal.aborted) return
+        this.#open++
+        await use(stream).finally(() => this.#open--)
         if (clock.nowMs() - sinceMs > LONGEST_BACK_OFF_MS) backOffMs = FIRST_BACK_OFF_MS
-        if (stream.wireBytes >= MOVED_BYTES) this.#hadOne = true
-        else this.#failed(await reasonOf(stream))
+        if (stream.wireBytes >= MOVED_BYTES) this.#isSettled = true
+        else error = await reasonOf(stream)
       } catch (thrown) {
-        if (signal.aborted) return
-        const error = toSealiftError(thrown)
-        this.#failed(error)
-        if (!error.retryable) return
+        error = toSealiftError(thrown)
       }
+      if (signal.aborted) return
+      failures = error === null ? 0 : failures + 1
+      const isInVain = error?.retryable === false
+      if (error !== null && (isInVain || failures >= FAILURES_TO_SAY)) this.#sayNone(error)
+      if (isInVain) return
       await delay(clock, backOffMs * (0.5 + Math.random()), signal).catch(() => undefined)
       backOffMs = Math.min(backOffMs * 2, LONGEST_BACK_OFF_MS)
     }
@@ -82,8 +87,10 @@ export class FurtherStreams {
     }
   }
 
-  #failed(error: SealiftError): void {
-    if (++this.#failures === FAILURES_TO_SAY && !this.#hadOne) this.#options.onFailed(error)
+  #sayNone(error: SealiftError): void {
+    if (this.#isSettled || this.#open > 0) return
+    this.#isSettled = true
+    this.#options.onFailed(error)
   }
 }
 

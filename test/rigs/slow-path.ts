@@ -39,6 +39,9 @@ export class SlowPath {
     return path
   }
 
+  /** Bytes that have come out at the far end. */
+  arrivedBytes = 0
+
   /** Connections that were ever made. */
   get connections(): number {
     return this.#pairs.length
@@ -99,7 +102,10 @@ export class SlowPath {
       const due = this.#spots.findIndex((spot) => spot.connection === connection && spot.bytes <= carried)
       if (due >= 0) this.#spots.splice(due, 1)[0]?.call()
       if (underWay >= windowBytes) from.pause()
-      later(oneWayMs, () => to.write(bytes))
+      later(oneWayMs, () => {
+        to.write(bytes)
+        if (connection !== null) this.arrivedBytes += bytes.length
+      })
       later(2 * oneWayMs, () => {
         underWay -= bytes.length
         if (underWay < windowBytes) from.resume()
