@@ -114,7 +114,6 @@ describe('on a push, when', () => {
 describe('in a direct transfer, so many as the one that wants more says:', () => {
   test.each([
     { sender: 4, receiver: undefined, connections: 4 },
-    { sender: undefined, receiver: 3, connections: 3 },
     { sender: 2, receiver: 3, connections: 3 },
     { sender: undefined, receiver: undefined, connections: 1 },
   ])('$sender and $receiver', async ({ sender, receiver, connections }) => {

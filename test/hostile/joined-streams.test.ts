@@ -81,9 +81,7 @@ describe('over a stream that has joined', () => {
   const words: Record<string, Exclude<Message, ChunkMessage>> = {
     'an offer': { type: 'offer', offer: offerOf(ENTRIES) },
     'a digest': { type: 'digests', digests: [{ entry: 0, sha256: sha256(CONTENT) }] },
-    'a page of the manifest': { type: 'manifest', last: true, page: new Uint8Array() },
     'what only a receiver says': { type: 'ack', page: new Uint8Array() },
-    'that a file failed': { type: 'entryFailed', entry: 0, code: ERROR_TABLE.source_vanished.wire },
   }
   test.each(Object.keys(words))('%s breaks the rules, and the session ends with it', async (name) => {
     const place = await openServer()
