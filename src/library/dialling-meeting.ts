@@ -97,14 +97,12 @@ export class DiallingMeeting implements SenderMeeting {
     hurry: AbortSignal,
   ): Promise<SessionOutcome> {
     const over = new AbortController()
-    let further: Promise<void> | null = null
-    this.#openFurther = () => {
-      further ??= this.#further(resumeId, keys, hurry, sender).run(over.signal)
-    }
+    const further: Promise<void>[] = []
+    this.#openFurther = () => void further.push(this.#further(resumeId, keys, hurry, sender).run(over.signal))
     const outcome = await sender.join(session)
     this.#openFurther = null
     over.abort(new SealiftError('connection_lost', 'the session is over'))
-    await further
+    await Promise.all(further)
     if (outcome?.kind === 'broken' && !sender.isOver) return { kind: 'broken', error: outcome.error }
     return sender.end.then(
       () => ({ kind: 'done' }),

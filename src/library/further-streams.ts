@@ -53,7 +53,7 @@ export class FurtherStreams {
     const { clock, use } = this.#options
     let backOffMs = FIRST_BACK_OFF_MS
     let failures = 0
-    while (!signal.aborted) {
+    for (;;) {
       let error: SealiftError | null = null
       try {
         const stream = await this.#dial(signal)
@@ -71,7 +71,11 @@ export class FurtherStreams {
       const isInVain = error?.retryable === false
       if (error !== null && (isInVain || failures >= FAILURES_TO_SAY)) this.#sayNone(error)
       if (isInVain) return
-      await delay(clock, backOffMs * (0.5 + Math.random()), signal).catch(() => undefined)
+      try {
+        await delay(clock, backOffMs * (0.5 + Math.random()), signal)
+      } catch {
+        return
+      }
       backOffMs = Math.min(backOffMs * 2, LONGEST_BACK_OFF_MS)
     }
   }

@@ -238,11 +238,7 @@ class DirectReceive {
     void session.released.then(() => this.#sessions.delete(session))
   }
 
-  async #session(
-    { session, resumeId }: DialledSession,
-    dialer: Dialer,
-    keys: ReceiverKeys,
-  ): Promise<ReceiverOutcome> {
+  async #session({ session, resumeId }: DialledSession, dialer: Dialer, keys: ReceiverKeys): Promise<ReceiverOutcome> {
     this.#keepUntilReleased(session)
     try {
       await this.#reception.joined(resumeId)
@@ -252,14 +248,14 @@ class DirectReceive {
     }
     const identity = await this.#identity
     const over = new AbortController()
-    let further: Promise<void> | null = null
+    const further: Promise<void>[] = []
     const conversation: ReceiverSession = new ReceiverSession({
       session,
       reception: this.#reception,
       probe: this.#options.probe ?? noProbe,
       onMoving: (wished) => {
         const streams = Math.max(wished, this.#options.streams ?? 1)
-        further = this.#further(streams, resumeId, dialer, keys, conversation).run(over.signal)
+        further.push(this.#further(streams, resumeId, dialer, keys, conversation).run(over.signal))
       },
     })
     this.#conversation = conversation
@@ -276,7 +272,7 @@ class DirectReceive {
     if (this.#signal.aborted) stop()
     const outcome = await conversation.run()
     over.abort(new SealiftError('connection_lost', 'the session is over'))
-    await further
+    await Promise.all(further)
     this.#signal.removeEventListener('abort', stop)
     this.#conversation = null
     this.#wireBytes += conversation.wireBytes

@@ -82,7 +82,9 @@ describe('on a push, when', () => {
     push.expectWhole()
     expect(push.path.connections).toBe(4)
     // not a word of it, and only what was under way there went twice
-    expect(events.filter(({ event, ...rest }) => event === 'warning' && 'code' in rest && rest.code !== 'server_new')).toEqual([])
+    expect(
+      events.filter(({ event, ...rest }) => event === 'warning' && 'code' in rest && rest.code !== 'server_new'),
+    ).toEqual([])
     expect(result?.bytesOnWire).toBeLessThan(bytes + 4 * MIB)
     expect(push.place.events.filter(({ event }) => event === 'connected')).toHaveLength(1)
   })
@@ -99,12 +101,14 @@ describe('on a push, when', () => {
   })
 
   test('no further connection can be made, it goes on over one and says so once', async () => {
-    const push = await newPush(bytes, SHORT)
+    const push = await newPush(bytes, { oneWayMs: 2, windowBytes: 16 << 10 })
     push.path.refuseAfter(1)
     const { error, events } = await push.pushed({ streams: 4 })
     expect(error).toBeNull()
     push.expectWhole()
-    const warnings = events.flatMap((event) => (event.event === 'warning' && event.code !== 'server_new' ? [event] : []))
+    const warnings = events.flatMap((event) =>
+      event.event === 'warning' && event.code !== 'server_new' ? [event] : [],
+    )
     expect(warnings).toEqual([
       expect.objectContaining({ message: expect.stringMatching(/^no further stream .* goes on over one/) as string }),
     ])

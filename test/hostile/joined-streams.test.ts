@@ -111,7 +111,14 @@ describe('over a stream that has joined', () => {
     const place = await openServer()
     const first = await accepted(place)
     const more = await joined(place, first)
-    for (const epoch of [0, 2, 0xffff_ffff]) more.chunk({ ...chunkAt(0, CONTENT.map((byte) => byte ^ 1)), epoch })
+    for (const epoch of [0, 2, 0xffff_ffff])
+      more.chunk({
+        ...chunkAt(
+          0,
+          CONTENT.map((byte) => byte ^ 1),
+        ),
+        epoch,
+      })
     more.chunk(chunkAt(0))
     await expectGoesOn(place, first, [1, 2])
   })
@@ -231,8 +238,7 @@ describe('a sender lets no receiver join', () => {
   test('beyond so many', async () => {
     const { first, port } = await moving()
     const streams: RawPeer[] = []
-    for (let more = 1; more < MAX_STREAMS; more++)
-      streams.push(await RawPeer.join(port, 'direct', first.credential))
+    for (let more = 1; more < MAX_STREAMS; more++) streams.push(await RawPeer.join(port, 'direct', first.credential))
     const surplus = await RawPeer.join(port, 'direct', first.credential)
     expect(await surplus.closed()).toBe(ERROR_TABLE.session_taken.wire)
     for (const stream of streams) expect(stream.isOver).toBe(false)

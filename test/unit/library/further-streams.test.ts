@@ -49,13 +49,15 @@ class Played {
     const streamOf = (what: { ended: ErrorCode } | { livesMs: number }): Session => {
       if ('ended' in what) {
         const code = new SealiftError(what.ended, '').wireCode
-        return { wireBytes: 2000, end: Promise.resolve({ code, error: null }) } as Session
+        const refused: unknown = { wireBytes: 2000, end: Promise.resolve({ code, error: null }) }
+        return refused as Session
       }
       const end = new Promise((resolve) => {
         this.clock.after(what.livesMs, () => resolve({ code: 0, error: null }))
         this.#stop.signal.addEventListener('abort', () => resolve({ code: 0, error: null }))
       })
-      return { wireBytes: MOVED, end } as Session
+      const stream: unknown = { wireBytes: MOVED, end }
+      return stream as Session
     }
     this.#run = further.run(this.#stop.signal).then(() => void (this.isOver = true))
   }

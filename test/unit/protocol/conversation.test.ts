@@ -110,7 +110,10 @@ const SERVER_STATES: readonly ConversationState[] = ['admitting', 'proving', 'ju
 const JOINED_STATES: readonly ConversationState[] = ['joining', 'carrying']
 
 function at(state: ConversationState): Conversation {
-  const conversation = new Conversation(SERVER_STATES.includes(state) ? 'server' : 'direct', JOINED_STATES.includes(state))
+  const conversation = new Conversation(
+    SERVER_STATES.includes(state) ? 'server' : 'direct',
+    JOINED_STATES.includes(state),
+  )
   for (const [by, what] of WAYS[state]) conversation.said(by, MESSAGES[what])
   expect(conversation.state).toBe(state)
   return conversation
