@@ -257,7 +257,12 @@ function wordOf(name: string): string {
 function conversationDiagram(): string {
   const lines = moves().map(({ state, by, words, next }) => `    ${state} --> ${next}: ${by} ${words.join(', ')}`)
   const end = ['    note right of closed: from every state, once both sides have said CLOSE']
-  const starts = ['    [*] --> greeting: purpose direct', '    [*] --> admitting: purpose server']
+  const starts = [
+    '    [*] --> greeting: purpose direct',
+    '    [*] --> admitting: purpose server',
+    '    [*] --> carrying: purpose direct, join 1',
+    '    [*] --> joining: purpose server, join 1',
+  ]
   const all = [...starts, ...lines, '    ending --> closed: both CLOSE', '    closed --> [*]', ...end]
   return ['```mermaid', 'stateDiagram-v2', ...all, '```'].join('\n')
 }

@@ -84,6 +84,7 @@ export function defineSend(program: Command, signal: AbortSignal): void {
     .option('--priority <0..9>', 'priority of the transfer, 9 first (default: 5)')
     .option('--first <pattern>', 'send what matches in front, in gitignore syntax; may be given again', collect)
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most: 10M is binary, 10MB decimal (default: none)')
+    .option('--streams <1..16>', 'connections at once, where one alone is slow on a long path (default: 1)')
     .option('-y, --yes', 'take the default of every question')
     .addHelpText(
       'after',
@@ -122,6 +123,7 @@ export function defineReceive(program: Command, signal: AbortSignal): void {
     )
     .option('--portable-names', 'refuse or rename what other systems cannot hold')
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most: 10M is binary, 10MB decimal (default: none)')
+    .option('--streams <1..16>', 'connections at once, where one alone is slow on a long path (default: 1)')
     .addHelpText(
       'after',
       `
@@ -196,6 +198,7 @@ export function defineResume(program: Command, signal: AbortSignal): void {
     .option('--transfer-id <id>', 'the same as the argument')
     .option('--port <port>', 'where to listen or connect (default: as before)')
     .option('--bwlimit <rate>', 'bytes a second on the wire, at most: 10M is binary, 10MB decimal (default: none)')
+    .option('--streams <1..16>', 'connections at once, where one alone is slow on a long path (default: 1)')
     .option('-y, --yes', 'take the default of every question')
     .optionsGroup('Receiver:')
     .option(

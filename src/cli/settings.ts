@@ -5,12 +5,14 @@ import { parsePort } from '../config/address.ts'
 import { parseSize } from '../config/sizes.ts'
 import type { SendOptions } from '../library/options.ts'
 import { SealiftError } from '../protocol/errors.ts'
+import { MAX_STREAMS } from '../protocol/limits.ts'
 import type { OutputOptions } from './output.ts'
 
 /** Options that commands share, as commander gives them. */
 export interface SharedOptions extends OutputOptions {
   readonly yes?: boolean
   readonly bwlimit?: string | undefined
+  readonly streams?: string | undefined
 }
 
 /** Where a sender listens, for how long and whom it lets in, as commander gives it. */
@@ -49,6 +51,11 @@ export function readRate(text: string | undefined): number | undefined {
       hint: 'rates are in bytes: 500K, 10M',
     })
   return rate
+}
+
+/** @throws SealiftError `settings_invalid` */
+export function readStreams(text: string | undefined): number | undefined {
+  return readNumber(text, '--streams', 1, MAX_STREAMS)
 }
 
 export function readPort(text: string | undefined): number | undefined {

@@ -7,11 +7,9 @@
  */
 
 import { SealiftError } from '../protocol/errors.ts'
-import { MAX_UNCONFIRMED_CONNECTIONS } from '../protocol/limits.ts'
+import { MAX_STREAMS, MAX_UNCONFIRMED_CONNECTIONS } from '../protocol/limits.ts'
 import { sourceOf } from './peer-address.ts'
 
-/** Streams of one transfer from one address: more move nothing faster. */
-const MAX_STREAMS = 16
 /** Connections that have joined a transfer, in all. */
 const MAX_JOINED = 1024
 

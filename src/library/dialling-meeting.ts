@@ -15,9 +15,10 @@ import { CONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
 import { Applicant } from '../transfer/inner-authentication.ts'
-import { paced } from '../transfer/pacing.ts'
+import { pacer } from '../transfer/pacing.ts'
 import type { Sender } from '../transfer/sender.ts'
 import type { Waiting } from '../transfer/waiting.ts'
+import { FurtherStreams, furtherWarning } from './further-streams.ts'
 import { Redialling, type SessionOutcome } from './redialling.ts'
 import { SenderKeys } from './sender-keys.ts'
 import type { MeetingContext, SenderMeeting } from './sender-meeting.ts'
@@ -32,8 +33,12 @@ export class DiallingMeeting implements SenderMeeting {
   #keys: SenderKeys | null = null
   #resumeId: Uint8Array | null = null
   #applicant: Applicant
+  /** One rate for all its connections. */
+  #pace: ReturnType<typeof pacer> | null = null
   #hasAsked = false
   #isAsking = false
+  /** Opens further streams of the session of now; `null` where there is none. */
+  #openFurther: (() => void) | null = null
 
   /** @param entrance taken over */
   constructor(entrance: ServerEntrance, context: MeetingContext) {
@@ -55,6 +60,10 @@ export class DiallingMeeting implements SenderMeeting {
     return null
   }
 
+  accepted(): void {
+    this.#openFurther?.()
+  }
+
   progressed(): void {
     this.#redialling?.progressed()
   }
@@ -70,7 +79,7 @@ export class DiallingMeeting implements SenderMeeting {
       session: (dialled) => {
         this.#resumeId = dialled.resumeId
         options.probe?.('handshake-confirmed')
-        return this.#session(dialled, sender)
+        return this.#session(dialled, sender, keys, signal)
       },
       retriesSilence: true,
       // A full disk or quota is for whoever runs the server to mend: coming back at once would meet it again.
@@ -81,13 +90,36 @@ export class DiallingMeeting implements SenderMeeting {
     if (error !== null) throw explained(error)
   }
 
-  async #session({ session }: DialledSession, sender: Sender): Promise<SessionOutcome> {
+  async #session(
+    { session, resumeId }: DialledSession,
+    sender: Sender,
+    keys: SenderKeys,
+    hurry: AbortSignal,
+  ): Promise<SessionOutcome> {
+    const over = new AbortController()
+    const further: Promise<void>[] = []
+    this.#openFurther = () => void further.push(this.#further(resumeId, keys, hurry, sender).run(over.signal))
     const outcome = await sender.join(session)
+    this.#openFurther = null
+    over.abort(new SealiftError('connection_lost', 'the session is over'))
+    await Promise.all(further)
     if (outcome?.kind === 'broken' && !sender.isOver) return { kind: 'broken', error: outcome.error }
     return sender.end.then(
       () => ({ kind: 'done' }),
       (error: unknown) => ({ kind: 'ended', error: toSealiftError(error) }),
     )
+  }
+
+  #further(resumeId: Uint8Array, keys: SenderKeys, hurry: AbortSignal, sender: Sender): FurtherStreams {
+    const { emit, options } = this.#context
+    const dialer = this.#dialer(keys, hurry)
+    return new FurtherStreams({
+      clock: systemClock,
+      streams: (options.streams ?? 1) - 1,
+      connect: (signal) => dialer.join(keys.get(resumeId), signal),
+      use: (stream) => sender.joinStream(stream),
+      onFailed: (error) => emit(furtherWarning(error)),
+    })
   }
 
   /** One way in; where the server asks for a secret that is not there, its user is asked once, and it is tried again. */
@@ -115,6 +147,7 @@ export class DiallingMeeting implements SenderMeeting {
   #dialer(keys: SenderKeys, hurry: AbortSignal): Dialer {
     const { options, emit } = this.#context
     const { host, port, staticKey, trust } = this.#entrance
+    const pace = (this.#pace ??= pacer(options.bytesPerSecond, systemClock, hurry))
     return new Dialer({
       crypto: nodeCrypto,
       clock: systemClock,
@@ -141,7 +174,7 @@ export class DiallingMeeting implements SenderMeeting {
       },
       dial: async (signal) => {
         const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
-        return paced(stream, options.bytesPerSecond, systemClock, hurry)
+        return pace(stream)
       },
       resumeKeys: () => keys.all,
       commit: async ({ id, key }, suite) => {

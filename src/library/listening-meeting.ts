@@ -10,11 +10,13 @@ import { formatAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { DirectToken } from '../guard/direct-token.ts'
 import { generateToken, normalizeToken } from '../identity/token.ts'
+import { compareBytes } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { DEFAULT_PORT, DEFAULT_WAIT_MS } from '../protocol/limits.ts'
 import { Admission } from '../transfer/admission.ts'
 import { systemClock } from '../transfer/clock.ts'
-import { paced } from '../transfer/pacing.ts'
+import { pacer } from '../transfer/pacing.ts'
+import { refuseStream } from '../transfer/joined-streams.ts'
 import type { Sender } from '../transfer/sender.ts'
 import type { Session } from '../transfer/session.ts'
 import { DoorWarnings } from './door-warnings.ts'
@@ -50,6 +52,10 @@ export class ListeningMeeting implements SenderMeeting {
     return this.#place.tailnet?.gate.identityOf(peer) ?? null
   }
 
+  accepted(): void {
+    // The receiver, which dials, opens further streams.
+  }
+
   progressed(): void {
     // How long a receiver may stay away is the sender's to count.
   }
@@ -62,11 +68,12 @@ export class ListeningMeeting implements SenderMeeting {
     const keys = (this.#keys = await SenderKeys.load(ledger, key, replaced))
     const warnings = new DoorWarnings(emit, gate, tailnet?.gate ?? null)
     const admission = (this.#admission = this.#admit(gate, sender, keys, warnings))
+    const pace = pacer(options.bytesPerSecond, systemClock, signal, false)
     const listener = (this.#listener = await listenTcp({
       host,
       port: options.port ?? DEFAULT_PORT,
       signal,
-      onStream: (stream) => admission.accept(paced(stream, options.bytesPerSecond, systemClock, signal)),
+      onStream: (stream) => admission.accept(pace(stream)),
     }))
     const { port } = listener
     emit({
@@ -117,13 +124,23 @@ export class ListeningMeeting implements SenderMeeting {
           )
         }
       },
-      onSession: (session, { resumeId }) => {
+      onSession: (session, { resumeId, join }) => {
+        if (join) {
+          void this.#joined(session, resumeId, sender)
+          return
+        }
         this.#resumeId = resumeId
         options.probe?.('handshake-confirmed')
         void sender.join(session)
       },
       onFault: (error) => void sender.stop(error),
     })
+  }
+
+  /** One more stream, of the session that has this key and of no other. */
+  async #joined(stream: Session, resumeId: Uint8Array, sender: Sender): Promise<void> {
+    if (this.#resumeId !== null && compareBytes(this.#resumeId, resumeId) === 0) await sender.joinStream(stream)
+    else await refuseStream(stream)
   }
 
   async close(): Promise<void> {

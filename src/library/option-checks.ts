@@ -5,6 +5,7 @@
 
 import { COMPRESS_SETTINGS, CONFLICT_POLICIES, type ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError } from '../protocol/errors.ts'
+import { MAX_STREAMS } from '../protocol/limits.ts'
 import type { OfferAnswer, ReceiveOptions, SendOptions, StreamSendOptions } from './options.ts'
 
 type Options = Omit<SendOptions & StreamSendOptions & ReceiveOptions, 'signal' | 'probe'>
@@ -39,6 +40,7 @@ const KINDS: Readonly<Record<keyof Options, Kind>> = {
     is: (value) => Number.isFinite(value) && (value as number) >= 0,
     inWords: 'a number of bytes, 0 for no limit',
   },
+  streams: whole(1, MAX_STREAMS),
   name: TEXT,
   fileEvents: FLAG,
   pod: FLAG,

@@ -14,6 +14,11 @@ export interface TransferOptions {
   readonly ledgerPath?: string | undefined
   /** Bytes a second on the wire, at most. */
   readonly bytesPerSecond?: number | undefined
+  /**
+   * Over how many connections the content goes at once, 1 to 16; default 1. More move more where the path is long and its
+   * windows are small. Where a receiver dials, the larger number of both sides counts.
+   */
+  readonly streams?: number | undefined
   /** What the other side is told about this one; default the name of this machine. */
   readonly name?: string | undefined
   /** Whether to say what became of each file; default true. A tree of many files is done sooner without. */

@@ -19,7 +19,7 @@ import { systemClock } from '../transfer/clock.ts'
 import { type DialledSession, Dialer } from '../transfer/dialling.ts'
 import { type EndedEntry, fileEvent } from '../transfer/ended-entries.ts'
 import type { FileEvent } from '../transfer/events.ts'
-import { paced } from '../transfer/pacing.ts'
+import { pacer } from '../transfer/pacing.ts'
 import { Progress } from '../transfer/progress.ts'
 import { type ReceiverOutcome, ReceiverSession } from '../transfer/receiver-session.ts'
 import type { OfferToDecide } from '../transfer/offer-decision.ts'
@@ -34,6 +34,7 @@ import type { ReceiveOptions } from './options.ts'
 import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
 import { ReceiverKeys } from './receiver-keys.ts'
 import { Redialling } from './redialling.ts'
+import { FurtherStreams, furtherWarning } from './further-streams.ts'
 import { makeReceptions } from './receptions.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
@@ -155,6 +156,7 @@ class DirectReceive {
     const keys = await ReceiverKeys.open(this.#ledger, { host, port, outputDir: this.#outputDir })
     if (token === null && keys.offered.length === 0) throw noWayIn(this.#address)
     const over = new AbortController()
+    const pace = pacer(this.#options.bytesPerSecond, systemClock, this.#signal)
     const dialer = new Dialer({
       crypto: nodeCrypto,
       clock: systemClock,
@@ -165,7 +167,7 @@ class DirectReceive {
         const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
         // Beside the handshake, which takes longer.
         this.#identity = identifyPeer(stream.peer, AbortSignal.any([this.#signal, over.signal]))
-        return paced(stream, this.#options.bytesPerSecond, systemClock, this.#signal)
+        return pace(stream)
       },
       resumeKeys: () => keys.offered,
       commit: async (pending, suite) => {
@@ -179,7 +181,7 @@ class DirectReceive {
     })
     let failure: unknown
     try {
-      return await this.#untilDone(dialer)
+      return await this.#untilDone(dialer, keys)
     } catch (error) {
       failure = error
     } finally {
@@ -194,11 +196,11 @@ class DirectReceive {
   }
 
   /** Sessions one after another, until the transfer is done or cannot go on. */
-  async #untilDone(dialer: Dialer): Promise<TransferResult> {
+  async #untilDone(dialer: Dialer, keys: ReceiverKeys): Promise<TransferResult> {
     const redialling = new Redialling({
       clock: systemClock,
       connect: (signal) => dialer.connect(signal),
-      session: (dialled) => this.#session(dialled),
+      session: (dialled) => this.#session(dialled, dialer, keys),
       // Stopped by its user before anything was accepted: there is nothing to come back for.
       isOver: (error) => this.#isOver(error) || (error.code === 'peer_stopped' && this.#started === null),
       patienceMs: () => (this.#reception.finished === null ? RECONNECT_TIMEOUT_MS : TELL_TIMEOUT_MS),
@@ -231,9 +233,13 @@ class DirectReceive {
     return error
   }
 
-  async #session({ session, resumeId }: DialledSession): Promise<ReceiverOutcome> {
+  #keepUntilReleased(session: Session): void {
     this.#sessions.add(session)
     void session.released.then(() => this.#sessions.delete(session))
+  }
+
+  async #session({ session, resumeId }: DialledSession, dialer: Dialer, keys: ReceiverKeys): Promise<ReceiverOutcome> {
+    this.#keepUntilReleased(session)
     try {
       await this.#reception.joined(resumeId)
     } catch (error) {
@@ -241,10 +247,16 @@ class DirectReceive {
       throw error
     }
     const identity = await this.#identity
-    const conversation = new ReceiverSession({
+    const over = new AbortController()
+    const further: Promise<void>[] = []
+    const conversation: ReceiverSession = new ReceiverSession({
       session,
       reception: this.#reception,
       probe: this.#options.probe ?? noProbe,
+      onMoving: (wished) => {
+        const streams = Math.max(wished, this.#options.streams ?? 1)
+        further.push(this.#further(streams, resumeId, dialer, keys, conversation).run(over.signal))
+      },
     })
     this.#conversation = conversation
     this.#emit({
@@ -259,13 +271,34 @@ class DirectReceive {
     this.#signal.addEventListener('abort', stop, { once: true })
     if (this.#signal.aborted) stop()
     const outcome = await conversation.run()
+    over.abort(new SealiftError('connection_lost', 'the session is over'))
+    await Promise.all(further)
     this.#signal.removeEventListener('abort', stop)
     this.#conversation = null
-    this.#wireBytes += session.wireBytes
+    this.#wireBytes += conversation.wireBytes
     // Once the sender knows that all is done, a stop comes too late to change anything.
     if (outcome.kind === 'done') await this.#reception.told()
     else this.#signal.throwIfAborted()
     return outcome
+  }
+
+  #further(
+    streams: number,
+    resumeId: Uint8Array,
+    dialer: Dialer,
+    keys: ReceiverKeys,
+    conversation: ReceiverSession,
+  ): FurtherStreams {
+    return new FurtherStreams({
+      clock: systemClock,
+      streams: streams - 1,
+      connect: (signal) => dialer.join(keys.get(resumeId), signal),
+      use: (stream) => {
+        this.#keepUntilReleased(stream)
+        return conversation.join(stream)
+      },
+      onFailed: (error) => this.#emit(furtherWarning(error)),
+    })
   }
 
   async #decide(question: OfferToDecide, signal: AbortSignal): Promise<ConflictPolicy> {

@@ -78,6 +78,13 @@ export class ReceiverKeys {
     return this.#keys
   }
 
+  /** The key of a session that was confirmed; borrowed. @throws SealiftError `internal` where there is none */
+  get(resumeId: Uint8Array): ResumeCredential {
+    const found = this.#keys.find(({ id }) => toHex(id) === toHex(resumeId))
+    if (found === undefined) throw new SealiftError('internal', 'a key that was confirmed is not at hand')
+    return found
+  }
+
   /**
    * Makes the key of a handshake this call's own, and durable, before the confirmation that creates it goes out.
    * @throws SealiftError `transfer_busy` where another call was faster

@@ -2,6 +2,7 @@
 
 import type { Ledger } from '../ledger/ledger.ts'
 import { toHex } from '../protocol/bytes.ts'
+import { SealiftError } from '../protocol/errors.ts'
 import type { ResumeCredential } from '../protocol/handshake.ts'
 
 export class SenderKeys {
@@ -27,6 +28,13 @@ export class SenderKeys {
   /** Borrowed until {@link SenderKeys.forget}. */
   get all(): readonly ResumeCredential[] {
     return [...this.#keys.values()]
+  }
+
+  /** The key of a session that was confirmed; borrowed. @throws SealiftError `internal` where there is none */
+  get(id: Uint8Array): ResumeCredential {
+    const found = this.#keys.get(toHex(id))
+    if (found === undefined) throw new SealiftError('internal', 'a key that was confirmed is not at hand')
+    return found
   }
 
   find(id: Uint8Array): Uint8Array | null {

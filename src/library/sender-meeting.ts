@@ -31,6 +31,8 @@ export interface SenderMeeting {
   readonly waiting: Waiting | null
   /** Who the peer is, where somebody vouches for it. */
   identityOf(peer: Session['peer']): string | null
+  /** The receiver takes the transfer: further streams may be opened. */
+  accepted(): void
   /** Something was acknowledged. */
   progressed(): void
   /**

@@ -176,6 +176,7 @@ export class SenderRun {
         conflict: this.#options.conflict ?? null,
         ...(content === 'text' ? { text: true } : {}),
         priority: this.#options.priority ?? DEFAULT_PRIORITY,
+        ...(this.#options.streams === undefined ? {} : { streams: this.#options.streams }),
       },
       clock: systemClock,
       compress,
@@ -219,6 +220,7 @@ export class SenderRun {
     const safe = this.#outgoing.safeRanges.totalBytes
     this.#resumedBytes ??= safe
     this.#progress.start()
+    this.#meeting?.accepted()
     this.#progress.set(safe + this.#outgoing.voidBytes, this.#outgoing.endedFiles)
     if (this.#context.replaces === null) return
     // The transfer goes on without it; the older row is then found unfinished once more.

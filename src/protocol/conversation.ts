@@ -3,7 +3,8 @@
  *
  * The conversation has one state at any time. The table says, for each state and each speaker, what may be said and
  * which state that leads to. PING, PONG and CLOSE may be said by either side in every state but `closed`. A direct
- * transfer begins with `greeting`; a server, which is the receiver, first lets its peer in.
+ * transfer begins with `greeting`; a server, which is the receiver, first lets its peer in. A stream that has joined a
+ * session carries chunks and nothing else.
  * Knows neither sockets nor files, and not which end it runs on.
  */
 
@@ -15,6 +16,8 @@ export type Role = 'sender' | 'receiver'
 
 export type ConversationState =
   | 'admitting'
+  | 'joining'
+  | 'carrying'
   | 'proving'
   | 'judging'
   | 'greeting'
@@ -36,6 +39,9 @@ export const CONVERSATION: Readonly<Record<ConversationState, Readonly<Record<Ro
   // The frames of one handshake, turn by turn; the two machines know how many there are.
   proving: { sender: { auth: 'judging' }, receiver: { admitNothing: 'greeting' } },
   judging: { sender: {}, receiver: { auth: 'proving' } },
+  // One more stream of a session that is there: let in by its key, it carries what the first one has under way.
+  joining: { sender: {}, receiver: { admitNothing: 'carrying' } },
+  carrying: { sender: { chunk: 'carrying' }, receiver: {} },
   greeting: { sender: {}, receiver: { hello: 'offering' } },
   offering: { sender: { offer: 'listing', offerKnown: 'deciding' }, receiver: {} },
   listing: { sender: { manifest: 'listing', manifestLast: 'deciding' }, receiver: { reject: 'ending' } },
@@ -60,6 +66,8 @@ export const CONVERSATION: Readonly<Record<ConversationState, Readonly<Record<Ro
   closed: { sender: {}, receiver: {} },
 }
 
+const ADMITTING: ReadonlySet<ConversationState> = new Set(['admitting', 'proving', 'judging', 'joining'])
+
 function utteranceOf(message: Message): Utterance {
   if (message.type === 'manifest' && message.last) return 'manifestLast'
   if (message.type === 'safe' && message.last) return 'safeLast'
@@ -73,9 +81,13 @@ export class Conversation {
   #state: ConversationState
   readonly #closed: Record<Role, boolean> = { sender: false, receiver: false }
 
-  /** @param purpose a server lets its peer in first */
-  constructor(purpose: Purpose = 'direct') {
-    this.#state = purpose === 'server' ? 'admitting' : 'greeting'
+  /**
+   * @param purpose a server lets its peer in first
+   * @param isJoined one more stream of a session that is there
+   */
+  constructor(purpose: Purpose = 'direct', isJoined = false) {
+    if (purpose === 'server') this.#state = isJoined ? 'joining' : 'admitting'
+    else this.#state = isJoined ? 'carrying' : 'greeting'
   }
 
   get state(): ConversationState {
@@ -84,7 +96,7 @@ export class Conversation {
 
   /** Whether the peer of a server has not been let in: it may say nothing of a transfer, and gets little memory. */
   get isAdmitting(): boolean {
-    return this.#state === 'admitting' || this.#state === 'proving' || this.#state === 'judging'
+    return ADMITTING.has(this.#state)
   }
 
   /**

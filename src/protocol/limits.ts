@@ -44,6 +44,8 @@ export const MAX_RANGES = 1_000_000
 
 /** Content bytes sent and not yet acknowledged, at most. */
 export const MAX_UNACKNOWLEDGED_BYTES = 32 << 20
+/** Streams of one transfer, the first among them. */
+export const MAX_STREAMS = 16
 /** How far from a file's hashed frontier the scheduler may lease. */
 export const MAX_AHEAD_OF_HASH_BYTES = 64 << 20
 /** Resume ids in one INIT. */

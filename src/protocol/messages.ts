@@ -18,6 +18,7 @@ import {
   MAX_HANDSHAKE_FRAME_BYTES,
   MAX_PAGE_BYTES,
   MAX_PRIORITY,
+  MAX_STREAMS,
   MIN_CHUNK_BYTES,
 } from './limits.ts'
 
@@ -80,6 +81,8 @@ const offerSchema = z.object({
   text: z.optional(z.boolean()),
   /** 0 (last) … 9 (first), for a receiver that lets only so many in at once; default {@link DEFAULT_PRIORITY}. */
   priority: z.optional(z.int().check(z.minimum(0), z.maximum(MAX_PRIORITY))),
+  /** Over how many streams the sender would like to send, where the receiver opens them; absent: one. */
+  streams: z.optional(z.int().check(z.minimum(1), z.maximum(MAX_STREAMS))),
 })
 /** The epoch stands in four bytes of each chunk. A receiver that limits this sender says to how many bytes a second. */
 const acceptSchema = z.object({

@@ -175,6 +175,7 @@ export class ReceivingServer {
       checkPeer: (peer) => this.#door.check(peer),
       judge: async (peer, { address }) => {
         try {
+          if (peer.join) this.#desk.joinable(peer.resumeId)
           return await this.#guests.judge(peer)
         } catch (error) {
           // A key that is not on the list is a guess at one that is.
@@ -196,7 +197,7 @@ export class ReceivingServer {
         audit.note({ event: 'refusal', peer: address, detail: { code, message } })
         onEvent({ event: 'refused', peer: address, code, until: null })
       },
-      onSession: (session, peer) => void this.#receive(session, peer),
+      onSession: (session, peer) => void (peer.join ? this.#join(session, peer) : this.#receive(session, peer)),
       onFault: (error) => this.#end.reject(error),
     })
   }
@@ -218,6 +219,7 @@ export class ReceivingServer {
     let transferId: string | null = null
     let failure: SealiftError | null
     let owner: string | null = null
+    let wireBytes: number | null = null
     try {
       if (caller === null) throw new SealiftError('connection_lost', 'the sender is gone already')
       const guest = await this.#guests.identify(peer)
@@ -228,6 +230,7 @@ export class ReceivingServer {
       onEvent({ event: 'connected', transferId: null, peer: address, identity, suite, cipher })
       const departure = await this.#desk.receive(session, this.#visitOf(session, guest, caller, report), probe)
       transferId = departure.transferId
+      wireBytes = departure.wireBytes
       failure = departure.fault ?? (departure.outcome.kind === 'done' ? null : departure.outcome.error)
       await this.#forgetKey(guest)
     } catch (thrown) {
@@ -244,7 +247,21 @@ export class ReceivingServer {
         detail: { status: 'broken', code, message },
       })
     }
-    report.ended(transferId, session.wireBytes, failure)
+    report.ended(transferId, wireBytes ?? session.wireBytes, failure)
+  }
+
+  /** One more stream of a session that is there, to its end; never rejects. */
+  async #join(stream: Session, peer: ConfirmedPeer): Promise<void> {
+    try {
+      const caller = this.#door.letIn(stream)
+      if (caller === null) throw new SealiftError('connection_lost', 'the sender is gone already')
+      const { owner, key } = await this.#guests.identify(peer)
+      caller.share.assign(owner, key?.bytesPerSecond ?? undefined)
+      caller.place.join(this.#desk.joinable(peer.resumeId))
+      await this.#desk.join(stream, peer.resumeId)
+    } catch (thrown) {
+      stream.fail(thrown)
+    }
   }
 
   #visitOf(

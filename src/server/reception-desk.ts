@@ -4,6 +4,7 @@
  * Owns who works on what, and how all of it ends. Knows no sockets and no tokens.
  */
 
+import { compareBytes } from '../protocol/bytes.ts'
 import { sourceOf } from '../guard/peer-address.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { ReceiverSession, type ReceiverOutcome } from '../transfer/receiver-session.ts'
@@ -18,6 +19,8 @@ interface Seat {
   readonly owner: string
   /** Address of the sender. */
   readonly peer: string
+  /** 16 bytes: the key by which its sender comes back, and joins. */
+  readonly resumeId: Uint8Array
   readonly conversation: ReceiverSession
   /** Resolves when it has let go of its transfer; never rejects. */
   readonly left: Promise<unknown>
@@ -27,6 +30,8 @@ interface Seat {
 export interface Departure {
   readonly outcome: ReceiverOutcome
   readonly transferId: string | null
+  /** Of all its streams, both directions. */
+  readonly wireBytes: number
   /** What went wrong at the end on this side: the disk, the ledger. */
   readonly fault: SealiftError | null
 }
@@ -68,12 +73,13 @@ export class ReceptionDesk {
     const seat: Seat = {
       owner: options.guest.owner,
       peer: session.peer.address,
+      resumeId: options.guest.resumeId,
       conversation: new ReceiverSession({ session, reception: visit, probe, quietLimitMs: this.#patience.idleMs }),
       left: left.promise,
       transferId: null,
     }
     this.#seats.add(seat)
-    const unwatch = this.#watch(options.clock, session, seat.conversation)
+    const unwatch = this.#watch(options.clock, seat.conversation)
     let outcome: ReceiverOutcome | null = null
     let fault: SealiftError | null = null
     try {
@@ -90,14 +96,35 @@ export class ReceptionDesk {
       left.resolve(undefined)
     }
     outcome ??= { kind: 'ended', error: fault ?? new SealiftError('internal', 'a session without an end') }
-    return { outcome, fault, transferId: visit.reception?.transferId ?? seat.transferId }
+    const { wireBytes } = seat.conversation
+    return { outcome, fault, wireBytes, transferId: visit.reception?.transferId ?? seat.transferId }
+  }
+
+  /**
+   * The transfer at work whose sender has this key: one more stream may join it.
+   * @throws SealiftError `session_taken` where there is none, or it takes no content now
+   */
+  joinable(resumeId: Uint8Array): string {
+    return this.#joinable(resumeId).transferId
+  }
+
+  #joinable(resumeId: Uint8Array): { readonly conversation: ReceiverSession; readonly transferId: string } {
+    for (const { conversation, transferId, resumeId: own } of this.#seats)
+      if (transferId !== null && conversation.expectsContent && compareBytes(own, resumeId) === 0)
+        return { conversation, transferId }
+    throw new SealiftError('session_taken', 'there is no session to join')
+  }
+
+  /** Gives one more stream to the session whose sender has this key, until either ends. @throws SealiftError as {@link joinable} */
+  async join(stream: Session, resumeId: Uint8Array): Promise<void> {
+    await this.#joinable(resumeId).conversation.join(stream)
   }
 
   /** @returns what ends the watching */
-  #watch(clock: Clock, session: Session, conversation: ReceiverSession): () => void {
+  #watch(clock: Clock, conversation: ReceiverSession): () => void {
     const { minBytesPerSecond } = this.#patience
     if (minBytesPerSecond === null) return () => undefined
-    const readBytes = (): number | null => (conversation.expectsContent ? session.wireBytes : null)
+    const readBytes = (): number | null => (conversation.expectsContent ? conversation.wireBytes : null)
     return watchRate(clock, minBytesPerSecond, readBytes, () => {
       void conversation.stop(new SealiftError('peer_silent', 'the sender brings next to nothing'))
     })

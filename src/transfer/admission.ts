@@ -24,7 +24,7 @@ import { Session } from './session.ts'
 import type { TokenGate } from './token-gate.ts'
 
 /** Who is at the other end of a confirmed session. */
-export type ConfirmedPeer = Pick<SessionSecrets, 'suite' | 'resumeId' | 'peerStaticKey'>
+export type ConfirmedPeer = Pick<SessionSecrets, 'suite' | 'resumeId' | 'peerStaticKey' | 'join'>
 
 export interface AdmissionOptions {
   readonly crypto: CryptoPort
@@ -235,8 +235,8 @@ export class Admission {
   }
 }
 
-function whoIs({ suite, resumeId, peerStaticKey }: SessionSecrets): ConfirmedPeer {
-  return { suite, resumeId, peerStaticKey }
+function whoIs({ suite, resumeId, peerStaticKey, join }: SessionSecrets): ConfirmedPeer {
+  return { suite, resumeId, peerStaticKey, join }
 }
 
 /** How long a refused peer has to read why. */

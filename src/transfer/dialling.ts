@@ -94,6 +94,14 @@ export class Dialer {
     }
   }
 
+  /**
+   * One more stream of a session that is there, by its key; no secret is told, and nothing is kept of it.
+   * @throws SealiftError as {@link Dialer.connect}
+   */
+  async join(key: ResumeCredential, signal: AbortSignal): Promise<Session> {
+    return (await this.#handshake([key], null, { suite: null }, signal, true)).session
+  }
+
   #token(): Uint8Array | null {
     return this.#tokenUsed || this.#confirmations >= MAX_INITIATOR_CONFIRMATIONS ? null : this.#options.token
   }
@@ -103,6 +111,7 @@ export class Dialer {
     token: Uint8Array | null,
     attempt: { suite: Suite | null },
     signal: AbortSignal,
+    join = false,
   ): Promise<DialledSession> {
     const { crypto, clock, purpose, role, server } = this.#options
     const stream = await this.#options.dial(signal)
@@ -128,7 +137,7 @@ export class Dialer {
       channelBinding: new Uint8Array(),
       token,
       resumeKeys,
-      join: false,
+      join,
       server:
         server === undefined
           ? undefined
@@ -149,7 +158,7 @@ export class Dialer {
       attempt.suite = handshake.suite
       if (confirm.send === null || handshake.suite === null)
         throw new SealiftError('protocol_violation', 'a handshake message out of order')
-      if (server === undefined) await this.#options.commit(confirm.pending, handshake.suite)
+      if (server === undefined && !join) await this.#options.commit(confirm.pending, handshake.suite)
       if (handshake.suite === 'cpace') this.#confirmations++
       await stream.write([confirm.send])
       const answer = await frames.next()
@@ -161,9 +170,9 @@ export class Dialer {
       if (server !== undefined) {
         await server.applicant.enter(session, met.isKnown || suite === 'resume')
         if (done.peerStaticKey !== null) await server.trust.confirm(done.peerStaticKey)
-        await this.#options.commit(confirm.pending, suite)
+        if (!join) await this.#options.commit(confirm.pending, suite)
       }
-      await this.#options.confirmed(resumeId, suite)
+      if (!join) await this.#options.confirmed(resumeId, suite)
       signal.throwIfAborted()
       return { session, suite, resumeId }
     } catch (error) {

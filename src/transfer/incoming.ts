@@ -78,7 +78,8 @@ export class Incoming {
   readonly #writing = new Map<number, { writes: number; readonly then: (() => void)[] }>()
   /** Writes that the chunk of the moment began. */
   #justBegun: Promise<void>[] = []
-  #wakeWriter: (() => void) | null = null
+  /** Streams that are held back until less is being written. */
+  #wakeWriters: (() => void)[] = []
   #checkpointing: Promise<void> | null = null
   #cancelTimer: (() => void) | null = null
   #syncing: Promise<void> | null = null
@@ -189,9 +190,7 @@ export class Incoming {
     this.#justBegun = []
     this.#scheduleCheckpoint()
     if (this.#writingBytes > MAX_WRITING_BYTES) {
-      return new Promise((resolve) => {
-        this.#wakeWriter = resolve
-      })
+      return new Promise((resolve) => this.#wakeWriters.push(resolve))
     }
     return undefined
   }
@@ -218,8 +217,9 @@ export class Incoming {
     this.#guard(entry, () => {
       const writing = this.#writer.write(entry, fileOffset, bytes)
       if (writing === undefined) {
-        this.#digests.add(entry, fileOffset, bytes)
         this.#written.add(range.start, range.end)
+        // Last, since the sender may have said the digest already, on another stream: then this ends the file.
+        this.#digests.add(entry, fileOffset, bytes)
         return
       }
       this.#inParts.add(entry)
@@ -273,10 +273,7 @@ export class Incoming {
 
   #writtenLater(bytes: number): void {
     this.#writingBytes -= bytes
-    if (this.#writingBytes <= MAX_WRITING_BYTES / 2) {
-      this.#wakeWriter?.()
-      this.#wakeWriter = null
-    }
+    if (this.#writingBytes <= MAX_WRITING_BYTES / 2) for (const wake of this.#wakeWriters.splice(0)) wake()
   }
 
   /** The sender's digests of files whose last chunk it has sent. */

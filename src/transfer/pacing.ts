@@ -1,5 +1,5 @@
 /**
- * A stream held to a rate, in both directions, counted on the wire, with bursts of at most 50 ms.
+ * Streams held to a rate, in both directions, counted on the wire, with bursts of at most 50 ms.
  *
  * Writes are cut into slices and wait their turn; reads are paused when they run ahead.
  */
@@ -9,23 +9,42 @@ import { type Pace, TokenBucket } from '../protocol/pace.ts'
 import type { Clock } from './clock.ts'
 
 /**
- * @param bytesPerSecond `undefined` or 0: no limit, the stream itself comes back
+ * One rate for all streams that are given to what comes back: each of them held to it, and together no faster.
+ * @param bytesPerSecond `undefined` or 0: no limit, a stream itself comes back
  * @param hurry ends the limit: what is still under way then is what a farewell waits behind
+ * @param sharesReads whether what comes in counts together too; not where strangers may come, who would hold up others
  */
-export function paced(
-  stream: ByteStream,
+export function pacer(
   bytesPerSecond: number | undefined,
   clock: Clock,
   hurry: AbortSignal | null = null,
-): ByteStream {
-  if (bytesPerSecond === undefined || bytesPerSecond === 0) return stream
+  sharesReads = true,
+): (stream: ByteStream) => ByteStream {
+  if (bytesPerSecond === undefined || bytesPerSecond === 0) return (stream) => stream
   const newPace = (): Pace => new TokenBucket(bytesPerSecond, () => clock.nowMs())
-  return new PacedStream(stream, { out: newPace(), into: newPace() }, clock, hurry)
+  let streams = 0
+  /** With more of them each passes smaller pieces, so that together they burst no more than one. */
+  const shared = (pace: Pace): Pace => ({
+    get sliceBytes() {
+      const { sliceBytes } = pace
+      return Math.min(sliceBytes, Math.max(MIN_SLICE_BYTES, Math.floor(sliceBytes / Math.max(1, streams))))
+    },
+    pass: (bytes) => pace.pass(bytes),
+  })
+  const out = shared(newPace())
+  const into = shared(newPace())
+  return (stream) => {
+    streams++
+    return new PacedStream(stream, { out, into: sharesReads ? into : newPace() }, clock, hurry, () => streams--)
+  }
 }
+
+/** Smaller pieces cost more than they smooth. */
+const MIN_SLICE_BYTES = 1024
 
 /** A stream whose reads are held to a pace that others may share; what it writes is not held back. */
 export function pacedReads(stream: ByteStream, into: Pace, clock: Clock): ByteStream {
-  return new PacedStream(stream, { out: null, into }, clock, null)
+  return new PacedStream(stream, { out: null, into }, clock, null, () => undefined)
 }
 
 /** `null`: no limit. */
@@ -57,7 +76,11 @@ class PacedStream implements ByteStream {
     if (!this.#isPaused) this.#stream.resume()
   }
 
-  constructor(stream: ByteStream, paces: Paces, clock: Clock, hurry: AbortSignal | null) {
+  #leave: () => void
+
+  /** @param leave called once, when the stream is let go of */
+  constructor(stream: ByteStream, paces: Paces, clock: Clock, hurry: AbortSignal | null, leave: () => void) {
+    this.#leave = leave
     this.peer = stream.peer
     this.#stream = stream
     this.#clock = clock
@@ -144,6 +167,8 @@ class PacedStream implements ByteStream {
   destroy(): void {
     this.#hurry?.removeEventListener('abort', this.#hurried)
     this.#cancelWait?.()
+    this.#leave()
+    this.#leave = () => undefined
     this.#stream.destroy()
   }
 }

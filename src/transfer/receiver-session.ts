@@ -30,6 +30,7 @@ import {
 import { encodeRangePages, type RangeSet } from '../protocol/ranges.ts'
 import { releasePacked } from './buffers.ts'
 import type { Incoming, Teller } from './incoming.ts'
+import { JoinedStreams, refuseStream } from './joined-streams.ts'
 import { ManifestDigest } from './manifest-digest.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
@@ -83,6 +84,8 @@ export interface ReceiverSessionOptions {
   readonly probe: StageProbe
   /** How long a sender that is expected to say something may say nothing; default as a person would wait. */
   readonly quietLimitMs?: number | undefined
+  /** Further streams may be opened from now on, so many in all as the sender would like; not where the order counts. */
+  readonly onMoving?: ((streams: number) => void) | undefined
 }
 
 export type ReceiverOutcome =
@@ -125,6 +128,9 @@ export class ReceiverSession {
   #expectsContent = false
   #maxChunkBytes = MAX_CHUNK_BYTES
   readonly #quietLimitMs: number | undefined
+  readonly #onMoving: ReceiverSessionOptions['onMoving']
+  readonly #joined: JoinedStreams
+  /** Of all streams, so that each one more costs no more memory than what has arrived on it. */
   readonly #unpacking = new Unpacking((error) => this.#session.fail(error))
   /** This side ends it: what has come is not waited for. */
   readonly #stopped = Promise.withResolvers<undefined>()
@@ -134,6 +140,13 @@ export class ReceiverSession {
     this.#reception = options.reception
     this.#probe = options.probe
     this.#quietLimitMs = options.quietLimitMs
+    this.#onMoving = options.onMoving
+    this.#joined = new JoinedStreams(options.session)
+  }
+
+  /** Bytes of all its streams on the wire, both directions. */
+  get wireBytes(): number {
+    return this.#session.wireBytes + this.#joined.wireBytes
   }
 
   /** Whether it is for the sender to go on with the content of an accepted transfer. */
@@ -151,6 +164,7 @@ export class ReceiverSession {
     this.#session.send({ type: 'hello', hello }).catch(() => undefined)
     const end = await this.#session.end
     this.#accepted?.incoming.tell(null)
+    this.#joined.end()
     this.#over.abort(end.error ?? new SealiftError('peer_stopped', 'the sender ended the session'))
     // What came whole before it broke is kept (PROTOCOL 2.5).
     await Promise.race([this.#unpacking.idle, this.#stopped.promise])
@@ -160,6 +174,21 @@ export class ReceiverSession {
     if (this.#saidDone && end.code === 0) return { kind: 'done' }
     const code = errorCodeFromWire(end.code) ?? 'peer_stopped'
     return { kind: 'broken', error: senderStopped(code) }
+  }
+
+  /** Takes chunks over one more stream too, until that or this session ends. Never rejects. */
+  async join(stream: Session): Promise<void> {
+    if (!this.expectsContent || this.#accepted?.target !== 'disk' || !this.#joined.take(stream)) {
+      await refuseStream(stream)
+      return
+    }
+    stream.limitRecords(TAG_BYTES + CHUNK_HEADER_BYTES + this.#maxChunkBytes)
+    stream.listen((message, release) => {
+      if (message.type !== 'chunk') throw new SealiftError('protocol_violation', 'a joined stream carries chunks only')
+      this.#session.heardBeside()
+      return this.#session.isOver ? undefined : this.#chunk(message, release)
+    })
+    await stream.end
   }
 
   /** What this session waits for; `null` while something happens, and while this side's user is asked. */
@@ -176,6 +205,7 @@ export class ReceiverSession {
   async stop(error: SealiftError): Promise<void> {
     // All is saved and said: only the sender's farewell is missing, and it is on its way.
     if (!this.#saidDone) this.#outcome ??= { kind: 'ended', error }
+    this.#joined.end()
     this.#stopped.resolve(undefined)
     await this.#session.close(this.#saidDone ? 0 : error.wireCode)
   }
@@ -214,6 +244,7 @@ export class ReceiverSession {
 
   async #offered(offer: Offer): Promise<void> {
     this.#offer = offer
+    this.#maxChunkBytes = Math.min(this.#maxChunkBytes, offer.maxChunkBytes)
     try {
       await this.#reception.offered(offer)
     } catch (error) {
@@ -280,6 +311,7 @@ export class ReceiverSession {
     accepted.incoming.begin()
     this.#session.awaitWord(this.#quietLimitMs ?? (accepted.mayPause ? null : DIGEST_TIMEOUT_MS))
     this.#expectsContent = true
+    if (accepted.target === 'disk') this.#onMoving?.(this.#offer?.streams ?? 1)
     const ended = this.#session.end.then(() => true)
     if (await Promise.race([accepted.incoming.complete.then(() => false), ended])) return
     this.#expectsContent = false

@@ -18,7 +18,9 @@ import {
 } from '../protocol/messages.ts'
 import { decodeRangePage, RangeSet } from '../protocol/ranges.ts'
 import type { Clock } from './clock.ts'
+import { JoinedStreams, refuseStream } from './joined-streams.ts'
 import type { Announcer, Outgoing } from './outgoing.ts'
+import { SendWindow } from './send-window.ts'
 import type { Session } from './session.ts'
 import type { StageProbe } from './stage.ts'
 import { StreamLane } from './stream-lane.ts'
@@ -88,6 +90,10 @@ export class SenderSession {
   #epoch = 0
   #safe = new RangeSet()
   #lane: StreamLane | null = null
+  readonly #window: SendWindow
+  /** Lanes over further streams. */
+  readonly #moreLanes = new Set<StreamLane>()
+  readonly #joined: JoinedStreams
   #offeredMs: number | null = null
   /** In line at the receiver: since when, where, and how often it was said. */
   #queued: { readonly sinceMs: number; place: number; words: number } | null = null
@@ -105,13 +111,23 @@ export class SenderSession {
       this.#sendSoon({ type: 'entryEnd', sizeBytes })
       this.#session.awaitWord(LONGEST_QUIET_MS)
     },
-    abandoned: (ranges) => this.#lane?.lose(ranges),
+    abandoned: (ranges) => {
+      for (const lane of this.#moreLanes) lane.settle(ranges)
+      this.#lane?.lose(ranges)
+    },
   }
 
   constructor(options: SenderSessionOptions) {
     this.#options = options
     this.#session = options.session
     this.#outgoing = options.outgoing
+    this.#joined = new JoinedStreams(options.session)
+    this.#window = new SendWindow(options.offer.streams)
+  }
+
+  /** Bytes of all its streams on the wire, both directions. */
+  get wireBytes(): number {
+    return this.#session.wireBytes + this.#joined.wireBytes
   }
 
   /** Runs the session to its end; never rejects. */
@@ -120,6 +136,7 @@ export class SenderSession {
     this.#session.awaitWord(STALL_TIMEOUT_MS)
     const end = await this.#session.end
     this.#stop.abort(new SealiftError('connection_lost', 'the session is over'))
+    this.#joined.end()
     this.#outgoing.detach(this.#announcer)
     if (this.#lane !== null) this.#outgoing.scheduler.release(this.#lane)
     if (this.#outcome !== null) return this.#outcome
@@ -149,6 +166,7 @@ export class SenderSession {
   async stop(error: SealiftError): Promise<void> {
     // The receiver has all, and hears by a good farewell that this side knows; after that this says nothing.
     await this.#ending?.catch(() => undefined)
+    this.#joined.end()
     await this.#session.close(error.wireCode)
   }
 
@@ -178,6 +196,7 @@ export class SenderSession {
       case 'ack': {
         const ranges = new RangeSet()
         decodeRangePage(message.page, ranges, this.#outgoing.endOffset)
+        for (const lane of this.#moreLanes) lane.settle([...ranges])
         this.#lane?.acknowledge([...ranges])
         this.#options.probe('acknowledged')
         return undefined
@@ -223,7 +242,7 @@ export class SenderSession {
     const { offer, onHello, probe } = this.#options
     onHello(hello)
     this.#session.awaitWord(null)
-    this.#maxChunkBytes = Math.min(hello.maxChunkBytes, MAX_CHUNK_BYTES)
+    this.#maxChunkBytes = Math.min(hello.maxChunkBytes, offer.maxChunkBytes, MAX_CHUNK_BYTES)
     const known = hello.known?.transferId === offer.transferId && hello.known.digest === offer.digest
     probe('offer')
     await this.#session.send({ type: 'offer', offer: { ...offer, manifestFollows: !known } })
@@ -264,33 +283,62 @@ export class SenderSession {
   }
 
   #move(): void {
-    const { clock, compress, compressionLevel, onAccepted } = this.#options
-    const lane = new StreamLane({
-      session: this.#session,
-      clock,
-      epoch: this.#epoch,
-      maxChunkBytes: this.#maxChunkBytes,
-      compress,
-      compressionLevel,
-    })
-    this.#lane = lane
+    const { onAccepted } = this.#options
+    const lane = (this.#lane = this.#newLane(this.#session))
     // While nothing comes to send, the receiver has nothing to say.
     this.#session.awaitWord(this.#outgoing.mayPause ? null : LONGEST_QUIET_MS)
     this.#outgoing.attach(this.#safe, this.#announcer)
     onAccepted(this.#epoch)
     this.#options.probe('accepted')
     this.#receipts(lane).catch((thrown: unknown) => this.#session.fail(toSealiftError(thrown)))
-    this.#watchForStall(lane)
-    this.#outgoing.move(lane, this.#stop.signal).catch((thrown: unknown) => {
-      if (!this.#stop.signal.aborted) this.#session.fail(toSealiftError(thrown))
+    this.#feed(lane, this.#session, this.#stop.signal)
+  }
+
+  #newLane(session: Session): StreamLane {
+    const { clock, compress, compressionLevel } = this.#options
+    return new StreamLane({
+      session,
+      clock,
+      epoch: this.#epoch,
+      maxChunkBytes: this.#maxChunkBytes,
+      compress,
+      compressionLevel,
+      window: this.#window,
     })
+  }
+
+  #feed(lane: StreamLane, stream: Session, signal: AbortSignal): void {
+    this.#watchForStall(lane, stream, signal)
+    this.#outgoing.move(lane, signal).catch((thrown: unknown) => {
+      if (!signal.aborted) this.#session.fail(toSealiftError(thrown))
+    })
+  }
+
+  /** Sends chunks over one more stream too, until that or this session ends. Never rejects. */
+  async join(stream: Session): Promise<void> {
+    if (this.#lane === null || !this.#joined.take(stream)) {
+      await refuseStream(stream)
+      return
+    }
+    const lane = this.#newLane(stream)
+    const over = new AbortController()
+    this.#moreLanes.add(lane)
+    // Its order leaves a receiver nothing to say there but PING, PONG and CLOSE.
+    stream.listen(() => undefined)
+    this.#feed(lane, stream, AbortSignal.any([this.#stop.signal, over.signal]))
+    await stream.end
+    this.#moreLanes.delete(lane)
+    over.abort(new SealiftError('connection_lost', 'the stream is over'))
+    // At once, since others have room for it now.
+    this.#outgoing.scheduler.release(lane)
   }
 
   async #receipts(lane: StreamLane): Promise<void> {
     for await (const receipt of lane.receipts) {
       if ('safe' in receipt) {
         // Nothing acknowledged: the receiver says that it lives, and is held back itself (PROTOCOL 2.5).
-        if (receipt.safe.length === 0) this.#outgoing.scheduler.renew(lane)
+        if (receipt.safe.length === 0)
+          for (const alive of [lane, ...this.#moreLanes]) this.#outgoing.scheduler.renew(alive)
         this.#outgoing.safe(receipt.safe)
       } else this.#outgoing.scheduler.giveBack(receipt.lost)
       this.#receiptsRead++
@@ -298,14 +346,15 @@ export class SenderSession {
   }
 
   /** A receiver that pings but takes nothing is stuck (F-06). */
-  #watchForStall(lane: StreamLane): void {
+  #watchForStall(lane: StreamLane, stream: Session, signal: AbortSignal): void {
     const cancel = this.#options.clock.after(STALL_TIMEOUT_MS / 4, () => {
-      if (this.#session.isOver) return
+      signal.removeEventListener('abort', cancel)
+      if (stream.isOver) return
       if (lane.stalledMs >= STALL_TIMEOUT_MS) {
-        this.#session.fail(new SealiftError('peer_silent', 'the receiver has acknowledged nothing for a minute'))
-      } else this.#watchForStall(lane)
+        stream.fail(new SealiftError('peer_silent', 'the receiver has acknowledged nothing for a minute'))
+      } else this.#watchForStall(lane, stream, signal)
     })
-    this.#stop.signal.addEventListener('abort', cancel, { once: true })
+    signal.addEventListener('abort', cancel, { once: true })
   }
 
   async #done(done: Done): Promise<void> {

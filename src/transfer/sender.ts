@@ -10,6 +10,7 @@ import type { ErrorCode } from '../protocol/errors.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Done, Hello, Offer } from '../protocol/messages.ts'
 import type { Clock } from './clock.ts'
+import { refuseStream } from './joined-streams.ts'
 import type { Outgoing } from './outgoing.ts'
 import { type SenderOutcome, SenderSession } from './sender-session.ts'
 import type { Session } from './session.ts'
@@ -73,7 +74,7 @@ export class Sender {
 
   /** Bytes of all sessions so far, both directions. */
   get wireBytes(): number {
-    return this.#wireBytes + (this.#current?.session.wireBytes ?? 0)
+    return this.#wireBytes + (this.#current?.conversation.wireBytes ?? 0)
   }
 
   /** What the transfer waits for; `null` while something happens. */
@@ -91,8 +92,7 @@ export class Sender {
    * @returns how it went; `null` where the sender was stopped before it, or a newer session took over
    */
   async join(session: Session): Promise<SenderOutcome | null> {
-    this.#sessions.add(session)
-    void session.released.then(() => this.#sessions.delete(session))
+    this.#keepUntilReleased(session)
     const stopped = this.#stopped
     if (stopped !== null) {
       // Read, so that the receiver's farewell is heard.
@@ -126,7 +126,7 @@ export class Sender {
     this.#current = { session, conversation }
     void older?.conversation.stop(new SealiftError('replaced', 'a newer session took over'))
     const outcome = await conversation.run()
-    this.#wireBytes += session.wireBytes
+    this.#wireBytes += conversation.wireBytes
     if (!this.#leave(session)) return null
     if (this.#done !== null) this.#end.resolve(this.#done)
     else if (outcome.kind === 'refused') this.#end.reject(outcome.error)
@@ -135,6 +135,18 @@ export class Sender {
       this.#wait()
     }
     return outcome
+  }
+
+  /** Takes one more stream of the session of now. Resolves at its end; never rejects. */
+  async joinStream(stream: Session): Promise<void> {
+    this.#keepUntilReleased(stream)
+    if (this.#current === null || this.#stopped !== null) await refuseStream(stream)
+    else await this.#current.conversation.join(stream)
+  }
+
+  #keepUntilReleased(session: Session): void {
+    this.#sessions.add(session)
+    void session.released.then(() => this.#sessions.delete(session))
   }
 
   /** @returns whether the session was the current one until now */

@@ -116,7 +116,7 @@ export class Session implements InboxReader {
     this.#inbox = inbox
     this.#role = options.role
     this.#clock = clock
-    this.#conversation = new Conversation(options.purpose)
+    this.#conversation = new Conversation(options.purpose, secrets.join)
     this.peer = stream.peer
     this.transcriptHash = secrets.transcriptHash
     this.peerStaticKey = secrets.peerStaticKey
@@ -197,6 +197,11 @@ export class Session implements InboxReader {
    */
   awaitWord(limitMs: number | null): void {
     this.#wordLimitMs = limitMs
+    this.#lastWordMs = this.#clock.nowMs()
+  }
+
+  /** Something came on another stream of the same transfer: the other side is at work. */
+  heardBeside(): void {
     this.#lastWordMs = this.#clock.nowMs()
   }
 

@@ -2,7 +2,7 @@
 
 import { memoryPipe } from '../../src/carriers/memory.ts'
 import { systemClock } from '../../src/transfer/clock.ts'
-import { paced } from '../../src/transfer/pacing.ts'
+import { pacer } from '../../src/transfer/pacing.ts'
 import { streamCarrierSuite } from './stream-carrier.ts'
 
 const BYTES_PER_SECOND = 400_000_000
@@ -11,7 +11,7 @@ streamCarrierSuite('memory at 400 MB a second', () =>
   Promise.resolve({
     pair() {
       const [near, far] = memoryPipe()
-      return Promise.resolve([paced(near, BYTES_PER_SECOND, systemClock), paced(far, BYTES_PER_SECOND, systemClock)])
+      return Promise.resolve([pacer(BYTES_PER_SECOND, systemClock)(near), pacer(BYTES_PER_SECOND, systemClock)(far)])
     },
     close: () => Promise.resolve(),
   }),

@@ -19,7 +19,7 @@ import {
   type TransferResult,
 } from '../../src/index.ts'
 import { concatBytes } from '../../src/protocol/bytes.ts'
-import type { SessionSecrets } from '../../src/protocol/handshake.ts'
+import type { ResumeCredential, SessionSecrets } from '../../src/protocol/handshake.ts'
 import { InitiatorHandshake, type InitiatorParameters } from '../../src/protocol/handshake-initiator.ts'
 import { FRAME_HEADER_BYTES, readFrameHeader } from '../../src/protocol/handshake-messages.ts'
 import { ResponderHandshake } from '../../src/protocol/handshake-responder.ts'
@@ -57,6 +57,7 @@ export class RawPeer {
   #opener: RecordOpener | null = null
   /** What the honest side said, in order, pings left out. */
   readonly heard: Message[] = []
+  #credential: ResumeCredential | null = null
 
   constructor(socket: net.Socket) {
     this.socket = socket
@@ -89,6 +90,19 @@ export class RawPeer {
     const server = { staticKey: null, checkServerKey: () => undefined }
     await peer.#initiate({ ...COMMON, purpose: 'server', token: null, server })
     return peer
+  }
+
+  /** Connects as one more stream of a session that has this key. */
+  static async join(port: number, purpose: 'direct' | 'server', key: ResumeCredential): Promise<RawPeer> {
+    const peer = new RawPeer(net.connect(port, '127.0.0.1'))
+    await peer.#initiate({ ...COMMON, purpose, token: null, resumeKeys: [key], join: true })
+    return peer
+  }
+
+  /** By what this peer could come back, and join. */
+  get credential(): ResumeCredential {
+    if (this.#credential === null) throw new Error('there are no keys yet')
+    return this.#credential
   }
 
   async #initiate(parameters: InitiatorParameters): Promise<void> {
@@ -124,6 +138,7 @@ export class RawPeer {
   }
 
   #seal(secrets: SessionSecrets): void {
+    this.#credential = { id: secrets.resumeId, key: secrets.resumeKey }
     this.#sealer = new RecordSealer(nodeCrypto, secrets.cipher, secrets.sendSecret)
     this.#opener = new RecordOpener(nodeCrypto, secrets.cipher, secrets.receiveSecret)
   }

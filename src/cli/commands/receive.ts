@@ -13,7 +13,7 @@ import { Output, shown } from '../output.ts'
 import { listNames, shownName } from '../name-lists.ts'
 import { askFor } from '../prompt.ts'
 import { tokenOfEnvironment } from '../secrets.ts'
-import { readRate, type SharedOptions } from '../settings.ts'
+import { readRate, readStreams, type SharedOptions } from '../settings.ts'
 import { isServerWanted, receiveAsServer, type ReceiveServerCommandOptions, serverOptionsOf } from './receive-server.ts'
 import { checkStandardOutput, STDOUT, writeToStandardOutput } from '../standard-output.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
@@ -52,6 +52,7 @@ export async function receive(
     conflict: given.conflict,
     portableNames: given.portableNames,
     bytesPerSecond,
+    streams: readStreams(given.streams),
     accept: (offer, stop) => {
       view.clear()
       offered.kind = offer.kind

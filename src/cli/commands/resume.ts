@@ -5,7 +5,7 @@ import { SealiftError } from '../../protocol/errors.ts'
 import { Output } from '../output.ts'
 import { readEntrance, readServer, type ServerOptions } from '../destination.ts'
 import { tokenOfEnvironment } from '../secrets.ts'
-import { type PlaceOptions, readPlace, readRate, type SharedOptions } from '../settings.ts'
+import { type PlaceOptions, readPlace, readRate, readStreams, type SharedOptions } from '../settings.ts'
 import { TransferView } from '../transfer-view.ts'
 import { sayReceived, showOffer } from './receive.ts'
 import { saySent } from './send.ts'
@@ -40,6 +40,7 @@ export async function resume(id: string | undefined, given: ResumeCommandOptions
     paths: given.file,
     first: given.first,
     bytesPerSecond,
+    streams: readStreams(given.streams),
     token: given.token ?? tokenOfEnvironment(),
     accept: (offer) => {
       view.clear()

@@ -9,7 +9,14 @@ import type { CompressSetting, ConflictPolicy } from '../../protocol/choices.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { Output, shown } from '../output.ts'
 import { askSender, askToListen } from '../send-questions.ts'
-import { type PlaceOptions, readNumber, readPatternFiles, readRate, type SharedOptions } from '../settings.ts'
+import {
+  type PlaceOptions,
+  readNumber,
+  readPatternFiles,
+  readRate,
+  readStreams,
+  type SharedOptions,
+} from '../settings.ts'
 import { readDestination, type ServerOptions } from '../destination.ts'
 import { sendGivenText, sendInput, STDIN } from './send-input.ts'
 import { formatPace, TransferView } from '../transfer-view.ts'
@@ -52,6 +59,7 @@ export async function send(named: readonly string[], given: SendCommandOptions, 
     priority: readNumber(given.priority, '--priority', 0, 9),
     first: given.first,
     bytesPerSecond,
+    streams: readStreams(given.streams),
   }
   if (given.name !== undefined && !paths.includes(STDIN))
     throw new SealiftError('usage', '--name is for standard input only', { hint: 'files keep their own names' })

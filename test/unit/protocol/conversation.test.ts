@@ -39,6 +39,8 @@ const VIOLATION = expect.objectContaining({ name: 'SealiftError', code: 'protoco
 /** The way into each state, by whom and what. */
 const WAYS: Readonly<Record<ConversationState, readonly (readonly [Role, Utterance])[]>> = {
   admitting: [],
+  joining: [],
+  carrying: [],
   proving: [['receiver', 'admit']],
   judging: [
     ['receiver', 'admit'],
@@ -85,6 +87,8 @@ const WAYS: Readonly<Record<ConversationState, readonly (readonly [Role, Utteran
 /** What may be said, by whom, and what it leads to: written out a second time, from docs/protocol.md. */
 const ALLOWED: Readonly<Record<ConversationState, string>> = {
   admitting: 'receiver admitNothing greeting, receiver admit proving',
+  joining: 'receiver admitNothing carrying',
+  carrying: 'sender chunk carrying',
   proving: 'sender auth judging, receiver admitNothing greeting',
   judging: 'receiver auth proving',
   greeting: 'receiver hello offering',
@@ -103,10 +107,14 @@ const ALLOWED: Readonly<Record<ConversationState, string>> = {
   closed: '',
 }
 
-const SERVER_STATES: readonly ConversationState[] = ['admitting', 'proving', 'judging']
+const SERVER_STATES: readonly ConversationState[] = ['admitting', 'proving', 'judging', 'joining']
+const JOINED_STATES: readonly ConversationState[] = ['joining', 'carrying']
 
 function at(state: ConversationState): Conversation {
-  const conversation = new Conversation(SERVER_STATES.includes(state) ? 'server' : 'direct')
+  const conversation = new Conversation(
+    SERVER_STATES.includes(state) ? 'server' : 'direct',
+    JOINED_STATES.includes(state),
+  )
   for (const [by, what] of WAYS[state]) conversation.said(by, MESSAGES[what])
   expect(conversation.state).toBe(state)
   return conversation

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 
 import type { ByteStream } from '../../../src/carriers/carrier.ts'
 import { memoryPipe } from '../../../src/carriers/memory.ts'
-import { paced } from '../../../src/transfer/pacing.ts'
+import { pacer } from '../../../src/transfer/pacing.ts'
 import { settle, VirtualClock } from './virtual-time.ts'
 
 /** How much had arrived at each step of virtual time. */
@@ -77,7 +77,7 @@ test('reads wait once for each 20 ms of the rate, and not after each piece', asy
       return clock.after(ms, call)
     },
   }
-  const arrived = count(paced(near, 1_000_000, counting))
+  const arrived = count(pacer(1_000_000, counting)(near))
   void (async () => {
     for (let i = 0; i < 2000; i++) await far.write([new Uint8Array(1000)])
   })().catch(() => undefined)
@@ -89,15 +89,15 @@ test('reads wait once for each 20 ms of the rate, and not after each piece', asy
 describe('no limit', () => {
   test('is the stream itself', () => {
     const [near] = pipe()
-    expect(paced(near, undefined, clock)).toBe(near)
-    expect(paced(near, 0, clock)).toBe(near)
+    expect(pacer(undefined, clock)(near)).toBe(near)
+    expect(pacer(0, clock)(near)).toBe(near)
   })
 })
 
 describe.each(RATES)('%d bytes a second', (rate) => {
   test('is what is written', async () => {
     const [near, far] = pipe()
-    const stream = paced(near, rate, clock)
+    const stream = pacer(rate, clock)(near)
     const arrived = count(far)
     const record = new Uint8Array(Math.max(1000, rate / 20))
     let isOver = false
@@ -113,7 +113,7 @@ describe.each(RATES)('%d bytes a second', (rate) => {
     ['a reader that pauses after every delivery', true],
   ])('is what is read by %s', async (_, pauses) => {
     const [near, far] = pipe()
-    const arrived = count(paced(near, rate, clock), pauses)
+    const arrived = count(pacer(rate, clock)(near), pauses)
     const record = new Uint8Array(1 << 18)
     let isOver = false
     void (async () => {
@@ -125,7 +125,7 @@ describe.each(RATES)('%d bytes a second', (rate) => {
 
   test('is not saved up while nothing moves', async () => {
     const [near, far] = pipe()
-    const stream = paced(near, rate, clock)
+    const stream = pacer(rate, clock)(near)
     const arrived = count(far)
     await clock.pass(60_000)
     void stream.write([new Uint8Array(rate)]).catch(() => undefined)
@@ -139,7 +139,7 @@ describe.each(RATES)('%d bytes a second', (rate) => {
 describe('a paced stream', () => {
   test('keeps the order of writes and brings every byte', async () => {
     const [near, far] = pipe()
-    const stream = paced(near, 100_000, clock)
+    const stream = pacer(100_000, clock)(near)
     const got: number[] = []
     const room = new Uint8Array(5000)
     let ended = false
@@ -164,7 +164,7 @@ describe('a paced stream', () => {
 
   test('delivers nothing to a reader that has paused, whatever time passes', async () => {
     const [near, far] = pipe()
-    const stream = paced(near, 100_000, clock)
+    const stream = pacer(100_000, clock)(near)
     let paused = false
     let faults = 0
     let arrived = 0
@@ -194,7 +194,7 @@ describe('a paced stream', () => {
   test('fails its writes when it is dropped, and leaves no timer behind', async () => {
     const [near, far] = pipe()
     count(far)
-    const stream = paced(near, 10_000, clock)
+    const stream = pacer(10_000, clock)(near)
     const written = stream.write([new Uint8Array(100_000)])
     written.catch(() => undefined)
     await clock.pass(100)
@@ -209,7 +209,7 @@ describe('hurry', () => {
   test('lets out at once what waits, so that a farewell behind it is heard', async () => {
     const [near, far] = pipe()
     const hurry = new AbortController()
-    const stream = paced(near, 10_000, clock, hurry.signal)
+    const stream = pacer(10_000, clock, hurry.signal)(near)
     const arrived = count(far)
     const written = Promise.all([stream.write([new Uint8Array(200_000)]), stream.write([new Uint8Array(7)])])
     await clock.pass(1000)
@@ -223,7 +223,7 @@ describe('hurry', () => {
   test('takes in at once what the other side has under way', async () => {
     const [near, far] = pipe()
     const hurry = new AbortController()
-    const arrived = count(paced(near, 10_000, clock, hurry.signal))
+    const arrived = count(pacer(10_000, clock, hurry.signal)(near))
     void far.write([new Uint8Array(200_000)]).catch(() => undefined)
     await clock.pass(1000)
     expect(arrived()).toBeLessThan(11_000)
