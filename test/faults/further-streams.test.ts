@@ -101,7 +101,7 @@ describe('on a push, when', () => {
   })
 
   test('no further connection can be made, it goes on over one and says so once', async () => {
-    const push = await newPush(bytes, { oneWayMs: 2, windowBytes: 8 << 10 })
+    const push = await newPush(3 * MIB, { oneWayMs: 15, windowBytes: 32 << 10 })
     push.path.refuseAfter(1)
     const { error, events } = await push.pushed({ streams: 4 })
     expect(error).toBeNull()
