@@ -74,7 +74,8 @@ function addStretch(set: RangeSet, sets: readonly RangeSet[], start: number, end
 
 async function loadPattern(pattern: string): Promise<NonNullable<Awaited<ReturnType<typeof loadExcluder>>>> {
   const rule = pattern.startsWith('!') ? null : await loadExcluder([pattern])
-  if (rule === null) throw new SealiftError('settings_invalid', 'a pattern of first names what goes in front, without a !')
+  if (rule === null)
+    throw new SealiftError('settings_invalid', 'a pattern of first names what goes in front, without a !')
   return rule
 }
 

@@ -26,7 +26,7 @@ export interface Caller {
   readonly place: Place
   readonly share: RateShare
   /** @param weight of what it brings, in all that it shares with others; 0 while it brings next to nothing */
-  weigh(weight: number): void
+  readonly weigh: (weight: number) => void
   /** Once it is confirmed. */
   session: Session | null
 }

@@ -148,8 +148,8 @@ export class ReceivingServer {
   async stop(error: SealiftError): Promise<void> {
     await this.#listener?.close()
     await this.#admission.close()
-    await this.#desk.stop(error)
     this.#queue.close()
+    await this.#desk.stop(error)
     for (const key of this.#resumeKeys.values()) key.fill(0)
     this.#resumeKeys.clear()
     if (this.#listener !== null)

@@ -68,6 +68,7 @@ export class TransferQueue {
   /** Of transfers that left the line: since when they had waited, and until when that is remembered. The oldest first. */
   readonly #left = new Map<string, { readonly arrival: Arrival; readonly untilMs: number }>()
   #arrivals = 0
+  #isClosed = false
 
   constructor(options: QueueOptions) {
     this.#options = options
@@ -91,14 +92,15 @@ export class TransferQueue {
     return this.#wait(applicant)
   }
 
-  /** Keeps no room for anybody any more. */
+  /** Lets nobody in any more, and keeps no room: those in line stay there until they go. */
   close(): void {
+    this.#isClosed = true
     for (const { cancelHold } of this.#running.values()) cancelHold()
   }
 
   get #hasRoom(): boolean {
     const { maxActive } = this.#options
-    return maxActive === null || this.#running.size < maxActive
+    return !this.#isClosed && (maxActive === null || this.#running.size < maxActive)
   }
 
   #begin(transferId: string): Turn {
@@ -124,7 +126,8 @@ export class TransferQueue {
       this.#running.delete(transferId)
       this.#advance()
     }
-    if (comesBack && this.#options.maxActive !== null) running.cancelHold = this.#options.clock.after(HOLD_MS, free)
+    const isKept = comesBack && !this.#isClosed && this.#options.maxActive !== null
+    if (isKept) running.cancelHold = this.#options.clock.after(HOLD_MS, free)
     else free()
   }
 

@@ -251,10 +251,13 @@ export class Visit implements Reception {
 
   /** Lets go of everything; what is safe stays. */
   async close(outcome: ReceiverOutcome): Promise<void> {
-    if (outcome.kind === 'done') await this.#reception?.told()
-    else if (this.#isOpenEnded && isLast(outcome.error)) await this.#reception?.giveUp(outcome.error)
-    await this.#reception?.close()
-    this.#turn?.leave(isCutOff(outcome))
+    try {
+      if (outcome.kind === 'done') await this.#reception?.told()
+      else if (this.#isOpenEnded && isLast(outcome.error)) await this.#reception?.giveUp(outcome.error)
+      await this.#reception?.close()
+    } finally {
+      this.#turn?.leave(isCutOff(outcome))
+    }
     if (this.#key !== null) await this.#options.release(this.#key)
   }
 }

@@ -137,7 +137,7 @@ test('a transfer that runs and is cut off goes on in front of those who wait', a
   expect(landed(place)).toEqual(['cut.bin', 'waiting.txt'])
 })
 
-test('status at both sides says that it is pending, with its priority, and then that it is done', async () => {
+test('status at both sides says that it is pending, with its priority, and the audit log that it waited', async () => {
   const place = await serve()
   const running = await occupy(place)
   const { end } = await queue(place, 'high', 9)
@@ -150,18 +150,9 @@ test('status at both sides says that it is pending, with its priority, and then 
   await running.release()
   await end
   expect(await both()).toEqual([['completed', 9], ['completed', 9], null])
-})
-
-test('the audit log has it, and no more than once', async () => {
-  const place = await serve()
-  const running = await occupy(place)
-  const first = await queue(place, 'first')
-  const second = await queue(place, 'second')
-  await running.release()
-  await Promise.all([first.end, second.end])
   await place.stop()
   const lines = fs.readFileSync(place.path('server-ledger', 'server-log', 'audit.jsonl'), 'utf8')
-  expect(lines.match(/"status":"queued"/g)).toHaveLength(2)
+  expect(lines.match(/"status":"queued"/g)).toHaveLength(1)
 })
 
 test.each([
@@ -171,9 +162,9 @@ test.each([
   const place = await serve({ ST_MAX_ACTIVE: '0', ...settings })
   const push = (name: string, bytes: number, priority: number): Promise<PushEnd> =>
     place.pushed(name, place.plant(name, `${name}.bin`, new Uint8Array(bytes)), { priority })
-  const urgent = push('urgent', 5_000_000 * times, 9)
+  const urgent = push('urgent', 3_500_000 * times, 9)
   await place.heard('progress', ({ bytesDone }) => bytesDone > 0)
-  const plain = push('plain', 1_200_000 * times, 0)
+  const plain = push('plain', 800_000 * times, 0)
   expect([(await urgent).error, (await plain).error]).toEqual([null, null])
   expect(landed(place)).toEqual(['urgent.bin', 'plain.bin'])
 })

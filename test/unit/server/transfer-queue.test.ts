@@ -152,3 +152,14 @@ test('only so many may wait, and those who left are not remembered without end',
   await line.come('after')
   expect(line.began).toEqual(['now', 'after'])
 })
+
+test('once it is closed nobody is let in, and no room is kept', async () => {
+  const line = new Line(1)
+  for (const id of ['a', 'b']) await line.come(id)
+  line.queue.close()
+  await line.leave('a', true)
+  await line.come('c')
+  expect([line.began, line.clock.timers]).toEqual([['a'], 0])
+  await line.goAway('b')
+  expect(line.refused.get('b')).toBe('connection_lost')
+})
