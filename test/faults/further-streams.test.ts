@@ -76,11 +76,19 @@ describe('on a push, when', () => {
 
   test('one of the further connections breaks in the middle, its work goes to the others and it is opened anew', async () => {
     const push = await newPush(bytes, SHORT)
-    push.path.onBytes(2, 512 << 10, () => push.path.cut(2))
+    const { path } = push
+    path.when(
+      () => path.carriedBytes(2) >= 512 << 10,
+      () => {
+        path.cut(2)
+        const goOn = path.hold()
+        path.when(() => path.connections === 4, goOn)
+      },
+    )
     const { error, events, result } = await push.pushed({ streams: 3 })
     expect(error).toBeNull()
     push.expectWhole()
-    expect(push.path.connections).toBe(4)
+    expect(path.connections).toBe(4)
     // not a word of it, and only what was under way there went twice
     expect(
       events.filter(({ event, ...rest }) => event === 'warning' && 'code' in rest && rest.code !== 'server_new'),
@@ -91,18 +99,31 @@ describe('on a push, when', () => {
 
   test('the first connection breaks, all end, and the next session opens its own', async () => {
     const push = await newPush(bytes, SHORT)
-    push.path.onBytes(0, 1 * MIB, () => push.path.cut(0))
+    const { path } = push
+    path.when(
+      () => path.connections === 3 && path.carriedBytes(0) >= MIB,
+      () => path.cut(0),
+    )
     const { error, result } = await push.pushed({ streams: 3 })
     expect(error).toBeNull()
     push.expectWhole()
-    expect(push.path.connections).toBe(6)
+    expect(path.connections).toBeGreaterThan(4)
     expect(push.place.events.filter(({ event }) => event === 'connected')).toHaveLength(2)
     expect(result?.bytesOnWire).toBeGreaterThan(bytes)
   })
 
   test('no further connection can be made, it goes on over one and says so once', async () => {
-    const push = await newPush(3 * MIB, { oneWayMs: 15, windowBytes: 32 << 10 })
-    push.path.refuseAfter(1)
+    const push = await newPush(bytes, SHORT)
+    const { path } = push
+    path.refuseAfter(1)
+    path.when(
+      () => path.carriedBytes(0) >= MIB,
+      () => {
+        const goOn = path.hold()
+        // one of the three has been refused three times by then
+        path.when(() => path.refused >= 9, goOn)
+      },
+    )
     const { error, events } = await push.pushed({ streams: 4 })
     expect(error).toBeNull()
     push.expectWhole()

@@ -8,25 +8,43 @@ import { onTestFinished } from 'vitest'
 
 export interface SlowPathOptions {
   /** Where it leads to, on 127.0.0.1. */
-  port: number
+  readonly port: number
   /** From one end to the other; a byte and the word that it came take twice as long. */
   readonly oneWayMs: number
   /** Of one connection in one direction, sent and not yet known to have come. */
   readonly windowBytes: number
 }
 
+/** What a test has to do when something has happened; once. */
+interface Watch {
+  readonly isDue: () => boolean
+  readonly call: () => void
+}
+
+interface Connection {
+  readonly near: net.Socket
+  readonly far: net.Socket
+  /** From whoever made it. */
+  carriedBytes: number
+  isHeld: boolean
+}
+
 export class SlowPath {
-  readonly options: SlowPathOptions
   readonly port: number
+  /** Bytes that have come out at the far end. */
+  arrivedBytes = 0
+  /** Connections that were broken as soon as they were made. */
+  refused = 0
+  readonly #options: SlowPathOptions
   readonly #server: net.Server
-  readonly #pairs: (readonly [net.Socket, net.Socket])[] = []
+  readonly #connections: Connection[] = []
   readonly #sockets = new Set<net.Socket>()
-  readonly #spots: { readonly connection: number; readonly bytes: number; readonly call: () => void }[] = []
+  #watches: Watch[] = []
   #mostConnections = Number.MAX_SAFE_INTEGER
 
   private constructor(server: net.Server, options: SlowPathOptions) {
     this.#server = server
-    this.options = options
+    this.#options = options
     this.port = (server.address() as net.AddressInfo).port
     server.on('connection', (near) => this.#connect(near))
   }
@@ -39,27 +57,46 @@ export class SlowPath {
     return path
   }
 
-  /** Bytes that have come out at the far end. */
-  arrivedBytes = 0
-
-  /** Connections that were ever made. */
+  /** Connections that were made, and not refused. */
   get connections(): number {
-    return this.#pairs.length
+    return this.#connections.length
   }
 
-  /** Calls once, when a connection has carried so many bytes from whoever made it. */
-  onBytes(connection: number, bytes: number, call: () => void): void {
-    this.#spots.push({ connection, bytes, call })
+  /** Bytes that a connection has carried from whoever made it. */
+  carriedBytes(connection: number): number {
+    return this.#connections[connection]?.carriedBytes ?? 0
   }
 
-  /** Breaks every later connection at once. */
+  /** Calls once, as soon as that is so. */
+  when(isDue: () => boolean, call: () => void): void {
+    this.#watches.push({ isDue, call })
+  }
+
+  /** Breaks every connection after so many at once. */
   refuseAfter(connections: number): void {
     this.#mostConnections = connections
   }
 
   /** Breaks one of them. */
   cut(connection: number): void {
-    for (const socket of this.#pairs[connection] ?? []) socket.resetAndDestroy()
+    const { near, far } = this.#connections[connection] as Connection
+    near.resetAndDestroy()
+    far.resetAndDestroy()
+  }
+
+  /** Takes nothing more from whoever made the connections of now. @returns what goes on */
+  hold(): () => void {
+    const held = [...this.#connections]
+    for (const connection of held) {
+      connection.isHeld = true
+      connection.near.pause()
+    }
+    return () => {
+      for (const connection of held) {
+        connection.isHeld = false
+        connection.near.resume()
+      }
+    }
   }
 
   async close(): Promise<void> {
@@ -67,20 +104,23 @@ export class SlowPath {
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
+  #look(): void {
+    const due = this.#watches.filter(({ isDue }) => isDue())
+    this.#watches = this.#watches.filter((watch) => !due.includes(watch))
+    for (const { call } of due) call()
+  }
+
   #connect(near: net.Socket): void {
-    if (this.#pairs.length >= this.#mostConnections) {
-      near.on('error', () => undefined)
+    near.on('error', () => undefined)
+    if (this.connections >= this.#mostConnections) {
+      this.refused++
       near.resetAndDestroy()
+      this.#look()
       return
     }
-    const connection = this.#pairs.length
-    const far = net.connect({
-      host: '127.0.0.1',
-      port: this.options.port,
-      allowHalfOpen: true,
-      noDelay: true,
-    })
-    this.#pairs.push([near, far])
+    const far = net.connect({ host: '127.0.0.1', port: this.#options.port, allowHalfOpen: true, noDelay: true })
+    const connection = { near, far, carriedBytes: 0, isHeld: false }
+    this.#connections.push(connection)
     for (const [from, to] of [
       [near, far],
       [far, near],
@@ -88,36 +128,33 @@ export class SlowPath {
       this.#sockets.add(from)
       from.on('error', () => to.destroy())
       from.on('close', () => this.#sockets.delete(from))
-      this.#carry(from, to, from === near ? connection : null)
+      this.#carry(connection, from, to)
     }
+    this.#look()
   }
 
-  /** @param connection `null` for the way back */
-  #carry(from: net.Socket, to: net.Socket, connection: number | null): void {
-    const { oneWayMs, windowBytes } = this.options
-    let [underWay, carried] = [0, 0]
+  #carry(connection: Connection, from: net.Socket, to: net.Socket): void {
+    const { oneWayMs, windowBytes } = this.#options
+    const isUp = from === connection.near
+    let underWay = 0
     from.on('data', (bytes: Buffer) => {
       underWay += bytes.length
-      carried += bytes.length
-      const due = this.#spots.findIndex((spot) => spot.connection === connection && spot.bytes <= carried)
-      if (due >= 0) this.#spots.splice(due, 1)[0]?.call()
       if (underWay >= windowBytes) from.pause()
-      later(oneWayMs, () => {
+      setTimeout(() => {
         to.write(bytes)
-        if (connection !== null) this.arrivedBytes += bytes.length
-      })
-      later(2 * oneWayMs, () => {
+        if (isUp) this.arrivedBytes += bytes.length
+      }, oneWayMs)
+      setTimeout(() => {
         underWay -= bytes.length
-        if (underWay < windowBytes) from.resume()
-      })
+        if (underWay < windowBytes && !(isUp && connection.isHeld)) from.resume()
+      }, 2 * oneWayMs)
+      if (!isUp) return
+      connection.carriedBytes += bytes.length
+      this.#look()
     })
-    from.on('end', () => later(oneWayMs, () => to.end()))
+    from.on('end', () => setTimeout(() => to.end(), oneWayMs))
   }
 }
 
 /** As small as makes the window sharp. */
 const PIECE_BYTES = 16 << 10
-
-function later(ms: number, call: () => void): void {
-  setTimeout(call, ms)
-}
