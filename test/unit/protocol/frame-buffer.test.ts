@@ -54,6 +54,18 @@ describe('a frame buffer', () => {
     expect([...(buffer.take(2) ?? [])]).toEqual([5, 6])
   })
 
+  test('lets room be filled that was given before it grows', () => {
+    const buffer = new FrameBuffer(8)
+    fill(buffer, 1, 2)
+    const held = buffer.space()
+    buffer.grow(32)
+    held.set([3, 4, 5])
+    expect([...(buffer.take(1) ?? [])]).toEqual([1])
+    buffer.advance(3)
+    expect(buffer.space().length).toBe(28)
+    expect([...(buffer.take(4) ?? [])]).toEqual([2, 3, 4, 5])
+  })
+
   test('gives the same frames however the bytes come, within one buffer of two frames', () => {
     const frame = fc.integer({ min: 0, max: 60 })
     fc.assert(
