@@ -35,7 +35,7 @@ export class FrameBuffer {
       this.#end = 0
     }
     if (this.#capacity > this.#bytes.length) this.#moveTo(new Uint8Array(this.#capacity))
-    else if (this.#start > 0 && this.#bytes.length - this.#end < this.#bytes.length / 4) {
+    else if (this.#start > 0 && this.#bytes.length - this.#end < this.#bytes.length / 32) {
       this.#moveTo(this.#bytes)
     }
     return this.#bytes.subarray(this.#end)

@@ -66,6 +66,16 @@ describe('a frame buffer', () => {
     expect([...(buffer.take(4) ?? [])]).toEqual([2, 3, 4, 5])
   })
 
+  test('moves nothing while two of the largest frames come one behind the other', () => {
+    const frameBytes = 1000
+    const buffer = new FrameBuffer(2 * frameBytes)
+    fill(buffer, ...new Uint8Array(frameBytes + 700))
+    const room = buffer.space()
+    buffer.take(frameBytes)
+    const after = buffer.space()
+    expect([after.length, after.byteOffset]).toEqual([300, room.byteOffset])
+  })
+
   test('gives the same frames however the bytes come, within one buffer of two frames', () => {
     const frame = fc.integer({ min: 0, max: 60 })
     fc.assert(
