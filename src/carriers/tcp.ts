@@ -3,26 +3,26 @@
  *
  * Owns how sockets are made and their options. What it reads and writes it does not look at.
  *
- * Reading: Node lets a socket that dials read straight into a buffer of ours (`onread`), so bytes land where the
- * record is assembled. On accepted sockets Node ignores that option; there each piece is copied, and its memory given back at
- * once (docs/performance.md, "What was tried").
+ * Reading: sockets read straight into a buffer of ours (`onread`), so bytes land where the record is assembled. Where an
+ * accepted one cannot be made to, each piece is copied, and its memory given back at once.
  */
 
 import net from 'node:net'
 
 import { releaseBuffer } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
+import { type OwnReads, readInPlace } from './socket-own-reads.ts'
 import type { ByteStream, StreamListener } from './carrier.ts'
 import { Delivery } from './socket-delivery.ts'
 import { calledOff, dialFault, listenFault, noAnswer, placeOf } from './socket-faults.ts'
-import { ignoreErrors, peerOf, SocketStream } from './socket-stream.ts'
+import { ignoreErrors, peerOf, type SocketPeer, SocketStream } from './socket-stream.ts'
 
 /** A connection that died without a word is found by the kernel after this long without traffic. */
 const KEEP_ALIVE_MS = 10_000
 /** A host name with several addresses: so long for each but the last. Node's 250 ms is too short for a relayed path. */
 const ADDRESS_ATTEMPT_MS = 2000
 /** Read here while the sink has no room to offer: before the start and for the first read after a pause. */
-const LANDING_BYTES = 64 << 10
+const LANDING_BYTES = 16 << 10
 
 export interface DialTcpOptions {
   /** Host name or address; IPv6 without brackets. */
@@ -44,7 +44,6 @@ export function dialTcp({ host, port, timeoutMs, signal }: DialTcpOptions): Prom
       return
     }
     const delivery = new Delivery()
-    const landing = new Uint8Array(LANDING_BYTES)
     let socket: net.Socket
     try {
       socket = net.connect({
@@ -55,12 +54,7 @@ export function dialTcp({ host, port, timeoutMs, signal }: DialTcpOptions): Prom
         keepAlive: true,
         keepAliveInitialDelay: KEEP_ALIVE_MS,
         autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS,
-        onread: {
-          // asked once when the socket is made, then right after each callback: the room is held until it is filled
-          buffer: () => (delivery.flowing ? delivery.space() : landing),
-          callback: (bytes, room) =>
-            room === landing ? delivery.push(landing.subarray(0, bytes)) : delivery.landed(bytes),
-        },
+        onread: readsInto(delivery),
       })
     } catch (error) {
       // a port out of range and the like is thrown, not emitted
@@ -104,6 +98,15 @@ export function dialTcp({ host, port, timeoutMs, signal }: DialTcpOptions): Prom
   })
 }
 
+function readsInto(delivery: Delivery): OwnReads {
+  const landing = new Uint8Array(LANDING_BYTES)
+  return {
+    // the room is held until it is filled
+    buffer: () => (delivery.flowing ? delivery.space() : landing),
+    callback: (bytes, room) => (room === landing ? delivery.push(landing.subarray(0, bytes)) : delivery.landed(bytes)),
+  }
+}
+
 export interface ListenTcpOptions {
   /** Address or host name to listen on; IPv6 without brackets. */
   readonly host: string
@@ -113,12 +116,14 @@ export interface ListenTcpOptions {
   readonly onStream: (stream: ByteStream) => void
   /** Closes the listener. */
   readonly signal?: AbortSignal | undefined
+  /** @internal For tests: `false` copies what comes, as where an accepted socket cannot read in place. */
+  readonly inPlace?: boolean
 }
 
 /**
  * @throws SealiftError `port_in_use`, `address_unavailable`, `host_unknown`; the signal's reason where that is a SealiftError, else `interrupted`
  */
-export function listenTcp({ host, port, onStream, signal }: ListenTcpOptions): Promise<StreamListener> {
+export function listenTcp({ host, port, onStream, signal, inPlace = true }: ListenTcpOptions): Promise<StreamListener> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {
       reject(calledOff(signal))
@@ -132,20 +137,15 @@ export function listenTcp({ host, port, onStream, signal }: ListenTcpOptions): P
         keepAlive: true,
         keepAliveInitialDelay: KEEP_ALIVE_MS,
       },
-      (socket) => {
-        const peer = peerOf(socket)
+      (accepted) => {
+        const peer = peerOf(accepted)
         if (peer === null) {
           // gone before it was accepted
-          ignoreErrors(socket)
-          socket.destroy()
+          ignoreErrors(accepted)
+          accepted.destroy()
           return
         }
-        const delivery = new Delivery(releaseBuffer)
-        const stream = new SocketStream(socket, delivery, peer)
-        socket.on('data', (piece: Uint8Array) => {
-          if (!delivery.push(piece)) socket.pause()
-        })
-        onStream(stream)
+        onStream(inPlace ? readingStream(accepted, peer) : copyingStream(accepted, peer))
       },
     )
 
@@ -187,4 +187,19 @@ export function listenTcp({ host, port, onStream, signal }: ListenTcpOptions): P
       )
     }
   })
+}
+
+function readingStream(accepted: net.Socket, peer: SocketPeer): SocketStream {
+  const delivery = new Delivery()
+  const { socket, readsInPlace } = readInPlace(accepted, readsInto(delivery))
+  return readsInPlace ? new SocketStream(socket, delivery, peer) : copyingStream(socket, peer)
+}
+
+function copyingStream(socket: net.Socket, peer: SocketPeer): SocketStream {
+  const delivery = new Delivery(releaseBuffer)
+  const stream = new SocketStream(socket, delivery, peer)
+  socket.on('data', (piece: Uint8Array) => {
+    if (!delivery.push(piece)) socket.pause()
+  })
+  return stream
 }

@@ -15,6 +15,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string>> = {
   path_repeated: 'give each file or folder once',
   nothing_to_send: 'give files or folders: sealift send photos/ report.pdf',
   transfer_unknown: 'sealift status --all lists the transfers of this machine',
+  server_running: 'stop the other server, or name another ledger in DB_PATH',
   transfer_busy: 'wait until that process has ended, or stop it',
   ledger_newer: 'install the newer Sealift, or name another ledger in DB_PATH',
   target_not_folder: 'name a folder with -o; it is made where it is missing',

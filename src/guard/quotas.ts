@@ -119,7 +119,7 @@ function tooLittleRoom(kind: QuotaKind, bytes: number | null, fitsBytes: number)
   const [what, hint] = KINDS[kind]
   const wanted = bytes === null ? '' : `, and this transfer has ${exact(bytes)}`
   return new SealiftError('disk_full', `${what} has room for ${exact(fitsBytes)} of this transfer${wanted}`, {
-    hint: `${hint} The transfer can be gone on with then.`,
+    hint: bytes === null ? hint : `${hint} The transfer can be gone on with then.`,
     roomBytes: fitsBytes,
   })
 }

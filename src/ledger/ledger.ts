@@ -9,12 +9,14 @@ import { AuditRecords } from './audit.ts'
 import { Bans } from './bans.ts'
 import { readBootId } from './boot-id.ts'
 import { Database, type DatabaseOptions } from './database.ts'
+import type { FileLock } from './file-lock.ts'
 import { ManifestStore } from './manifest-store.ts'
 import { OwnedRoots } from './owned-roots.ts'
 import { Progress } from './progress.ts'
 import { PublishIntents } from './publish-intents.ts'
 import { QuotaRecords } from './quotas.ts'
 import { ResumeKeys } from './resume-keys.ts'
+import { acquireServerLock } from './server-lock.ts'
 import { acquireTransferLock, locksFolder, type TransferLock } from './transfer-lock.ts'
 import type { Role } from './transfer-row.ts'
 import { Transfers } from './transfers.ts'
@@ -71,6 +73,11 @@ export class Ledger {
   /** @throws SealiftError `transfer_busy` where another process works on the transfer in this role */
   async lock(id: string, role: Role): Promise<TransferLock> {
     return acquireTransferLock(locksFolder(this.path), id, role, this.#randomJitter)
+  }
+
+  /** @throws SealiftError `server_running` where another receiving server has this ledger */
+  async lockForServer(): Promise<FileLock> {
+    return acquireServerLock(locksFolder(this.path), `the ledger ${this.path}`, this.#randomJitter)
   }
 
   /** Commits all that is queued and closes the file; further calls fail with `ledger_unavailable`. */

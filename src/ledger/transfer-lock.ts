@@ -1,19 +1,16 @@
 /**
- * One process per transfer and role (protocol.md 3.6). Node has no flock, so the lock is an exclusive transaction on
- * a small SQLite file of its own: the system drops it when the process dies, however it dies.
+ * One process per transfer and role (protocol.md 3.6), by a file that is locked (`file-lock.ts`).
  *
  * The file is removed at release. Whoever opened it just before would then hold a lock that nobody else sees, and an
  * inode number proves nothing, since it is used again at once. So opening and removing happen under a second lock,
  * the guard, whose file stays for ever.
  */
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SealiftError } from '../protocol/errors.ts'
-import { existingFile, preparePrivateFile } from './private-file.ts'
-import { isBusy, toLedgerError } from './sqlite-fault.ts'
+import { describeHolder, type FileLock, lockFile, nameHolder, nameNobody, readHolder } from './file-lock.ts'
 import type { Role } from './transfer-row.ts'
 
 export interface TransferLock {
@@ -29,9 +26,6 @@ const GUARD_TRIES = 400
 const GUARD_PAUSE_MS = 5
 /** Without the guard at release, the file stays and is used again. */
 const RELEASE_TRIES = 3
-
-/** A connection that is collected as garbage is closed, and its lock with it. */
-const held = new Set<DatabaseSync>()
 
 /** Where the locks of a ledger lie. */
 export function locksFolder(ledgerFile: string): string {
@@ -60,69 +54,48 @@ export async function acquireTransferLock(
       continue
     }
     try {
-      const db = lockFile(path)
-      if (db !== null) return hold(path, db)
+      const lock = lockFile(path)
+      if (lock !== null) return hold(path, lock)
     } finally {
-      guard.close()
+      guard.release()
     }
     if (++tries < TRIES) await delay(PAUSE_MS * (0.5 + randomJitter()))
   }
-  const pid = readHolder(path)
-  const who = pid === null ? 'another process' : pid === process.pid ? 'this process' : `process ${pid}`
-  throw new SealiftError('transfer_busy', `${who} already works on this transfer`, {
+  throw new SealiftError('transfer_busy', `${describeHolder(path)} already works on this transfer`, {
     transferId: id,
     hint: 'Let it end, or stop it, and run the same command again.',
   })
 }
 
-/** @returns the connection that holds the lock until it is closed; `null` where another has it. */
-function lockFile(path: string): DatabaseSync | null {
-  preparePrivateFile(path)
-  let db: DatabaseSync | undefined
-  try {
-    db = new DatabaseSync(existingFile(path), { timeout: 0 })
-    db.exec('BEGIN EXCLUSIVE')
-    return db
-  } catch (error) {
-    db?.close()
-    if (isBusy(error)) return null
-    throw toLedgerError(error, path)
+function hold(path: string, lock: FileLock): TransferLock {
+  nameHolder(path)
+  let isHeld = true
+  return {
+    release: () => {
+      if (!isHeld) return
+      isHeld = false
+      release(path, lock)
+    },
   }
 }
 
-function hold(path: string, db: DatabaseSync): TransferLock {
-  held.add(db)
-  try {
-    // Only for the message of whoever comes second; the lock does not depend on it.
-    writeFileSync(holderPath(path), `${process.pid}\n`, { mode: 0o600 })
-  } catch {
-    // A full disk, say: then that message names nobody.
-  }
-  return { release: () => release(path, db) }
-}
-
-function release(path: string, db: DatabaseSync): void {
-  if (!held.delete(db)) return
-  let guard: DatabaseSync | null = null
+function release(path: string, lock: FileLock): void {
+  let guard: FileLock | null = null
   try {
     for (let tries = 0; guard === null && tries < RELEASE_TRIES; tries++) guard = lockFile(guardPath(path))
-    rmSync(holderPath(path), { force: true })
+    nameNobody(path)
     // Windows removes no open file: there it stays and is used again.
     if (guard !== null) rmSync(path, { force: true })
   } catch {
     // What stays is used again.
   } finally {
-    db.close()
-    guard?.close()
+    lock.release()
+    guard?.release()
   }
 }
 
 function guardPath(path: string): string {
   return join(dirname(path), 'guard.lock')
-}
-
-function holderPath(path: string): string {
-  return `${path}.pid`
 }
 
 /** A transfer that a process works on now. */
@@ -149,16 +122,4 @@ export function listRunningTransfers(folder: string): RunningTransfer[] {
     const pid = role === undefined ? null : readHolder(join(folder, name))
     return pid === null ? [] : [{ id, role: role as Role, pid }]
   })
-}
-
-/** Process that has the lock; `null` where that cannot be said. */
-function readHolder(path: string): number | null {
-  try {
-    const pid = Number(readFileSync(holderPath(path), 'latin1').trim())
-    if (!Number.isSafeInteger(pid) || pid <= 0) return null
-    process.kill(pid, 0)
-    return pid
-  } catch {
-    return null
-  }
 }

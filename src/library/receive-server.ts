@@ -13,9 +13,11 @@ import { configFolder } from '../identity/config-folder.ts'
 import { readOrCreateKeyFile } from '../identity/key-file.ts'
 import { normalizePassword, normalizeServerPassword } from '../identity/password.ts'
 import { generateToken, normalizeToken } from '../identity/token.ts'
+import type { FileLock } from '../ledger/file-lock.ts'
 import type { KeyPair } from '../protocol/crypto-port.ts'
 import { type SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { AdmitNeeds } from '../protocol/messages.ts'
+import { prepareAuditFolder } from '../server/audit-files.ts'
 import { AuditLog } from '../server/audit-log.ts'
 import { ReceivingServer } from '../server/receiving-server.ts'
 import type { ServerEvent } from '../server/visit-report.ts'
@@ -42,6 +44,8 @@ export interface ReceiveServerOptions {
   readonly fileEvents?: boolean | undefined
   /** @internal For tests: called at the named stages. */
   readonly probe?: StageProbe | undefined
+  /** @internal For tests: how long a ledger is waited for that another process keeps locked. */
+  readonly busyTimeoutMs?: number | undefined
 }
 
 export interface RunningServer {
@@ -59,19 +63,30 @@ export interface RunningServer {
 }
 
 /**
- * @throws SealiftError `settings_invalid` (also where the log cannot be written), `auth_failed` where its key does not
+ * @throws SealiftError `settings_invalid` (also where the log cannot be written), `server_running`, `auth_failed` where its key does not
  *   open, those of the ledger, the ports and the output folder
  */
 export async function startReceivingServer(options: ReceiveServerOptions): Promise<RunningServer> {
-  const { settings, onEvent, probe } = options
+  const { settings, onEvent, probe, busyTimeoutMs } = options
   const identity = await openIdentity(settings.identity, options.identityPassword)
   try {
     const { authorizedKeys: keysPath } = settings
     const authorizedKeys = keysPath === null ? () => null : () => readAuthorizedKeys(keysPath, parseSize)
     authorizedKeys()
     const { others, token, gate } = await chooseGate(options, identity)
-    const ledger = await openUserLedger(settings.ledgerPath ?? undefined)
+    const ledger = await openUserLedger(
+      settings.ledgerPath ?? undefined,
+      busyTimeoutMs === undefined ? {} : { busyTimeoutMs },
+    )
+    const locks: FileLock[] = []
+    const free = async (): Promise<void> => {
+      await ledger.close()
+      for (const lock of locks.splice(0)) lock.release()
+    }
     try {
+      const logFolder = settings.logPath ?? join(dirname(ledger.path), LOG_FOLDER)
+      locks.push(await ledger.lockForServer())
+      locks.push(await lockLog(logFolder))
       await ledger.resumeKeys.prune()
       const watch = await ServerWatch.open(settings)
       const tell = (event: ServerEvent): void => {
@@ -80,7 +95,7 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
       }
       const audit = await AuditLog.open({
         records: ledger.audit,
-        folder: settings.logPath ?? join(dirname(ledger.path), LOG_FOLDER),
+        folder: logFolder,
         rotationBytes: settings.logRotationBytes,
         retentionMs: settings.logRetentionMs,
         clock: systemClock,
@@ -111,7 +126,7 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
         await close(error)
         gate?.destroy()
         identity.privateKey.fill(0)
-        await ledger.close()
+        await free()
       }
       try {
         const { address, port } = await server.start()
@@ -122,13 +137,20 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
         throw error
       }
     } catch (error) {
-      await ledger.close()
+      await free()
       throw error
     }
   } catch (error) {
     identity.privateKey.fill(0)
     throw error
   }
+}
+
+/** @throws SealiftError `server_running`; `settings_invalid` where nothing can be kept there */
+async function lockLog(folder: string): Promise<FileLock> {
+  prepareAuditFolder(folder)
+  const { acquireServerLock } = await import('../ledger/server-lock.ts')
+  return acquireServerLock(folder, `the log in ${folder}`)
 }
 
 async function openIdentity(

@@ -5,7 +5,7 @@
  * Owns how long is waited between tries, and how long in all. What a session does is its caller's.
  */
 
-import { type SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { type ErrorCode, type SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { RECONNECT_TIMEOUT_MS } from '../protocol/limits.ts'
 import { type Clock, delay } from '../transfer/clock.ts'
 import type { DialledSession } from '../transfer/dialling.ts'
@@ -90,7 +90,7 @@ export class Redialling {
       } catch (thrown) {
         signal.throwIfAborted()
         error = toSealiftError(thrown)
-        const isCut = isCutHandshake(error) || (retriesSilence && error.code === 'peer_silent')
+        const isCut = isCutHandshake(error) || (retriesSilence && BUSY.has(error.code))
         if (!hadSession && (!isCut || ++cutHandshakes > MAX_CUT_HANDSHAKES)) return error
         if (!error.retryable) return error
       }
@@ -118,6 +118,9 @@ export class Redialling {
     return progressed
   }
 }
+
+/** How a server is that has too much to do. */
+const BUSY: ReadonlySet<ErrorCode> = new Set(['peer_silent', 'server_busy'])
 
 /** The connection was made and then broke: the token may not be spent yet, so it is worth another try at once. */
 function isCutHandshake(error: SealiftError): boolean {

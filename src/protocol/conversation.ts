@@ -49,7 +49,7 @@ export const CONVERSATION: Readonly<Record<ConversationState, Readonly<Record<Ro
   surveying: { sender: {}, receiver: { states: 'surveying', safe: 'surveying', safeLast: 'moving' } },
   moving: {
     sender: { chunk: 'moving', digests: 'moving', entryFailed: 'moving', entryEnd: 'moving' },
-    receiver: { ack: 'moving', nack: 'moving', states: 'moving', done: 'ending' },
+    receiver: { ack: 'moving', nack: 'moving', states: 'moving', reject: 'ending', done: 'ending' },
   },
   // What the sender had under way when DONE or REJECT left the receiver may still arrive.
   ending: {

@@ -54,6 +54,13 @@ export const ERROR_TABLE = {
     retryable: false,
     meaning: 'the transfer has ended; there is nothing to resume',
   },
+  server_running: {
+    wire: 18,
+    http: 409,
+    exit: 2,
+    retryable: true,
+    meaning: 'another receiving server has this ledger or this log',
+  },
 
   rejected: { wire: 20, http: 403, exit: 3, retryable: false, meaning: 'the other side said no' },
   declined: { wire: 21, http: 403, exit: 3, retryable: false, meaning: 'this side said no' },
@@ -150,7 +157,7 @@ export const ERROR_TABLE = {
     http: 503,
     exit: 5,
     retryable: true,
-    meaning: 'the server has as many transfers as it takes, of this address or in all',
+    meaning: 'the server has as many transfers as it takes, of this address or in all, or can take none now',
   },
 
   protocol_violation: {

@@ -2,17 +2,20 @@
  * One buffer into which a carrier writes and from which whole frames are taken where they lie: no copy of its own
  * between the socket and the cipher. A frame that would not fit behind the last one is moved to the front first.
  *
- * Small until keys are confirmed, so that strangers cost little memory; then it grows once.
+ * Small until keys are confirmed, so that strangers cost little memory; then it grows once, when room is asked for the
+ * next time: a carrier may be filling what it was given before.
  */
 
 export class FrameBuffer {
   #bytes: Uint8Array
   #start = 0
   #end = 0
+  #capacity: number
 
   /** @param capacity bytes; at least the largest frame */
   constructor(capacity: number) {
     this.#bytes = new Uint8Array(capacity)
+    this.#capacity = capacity
   }
 
   /** Bytes that wait to be taken. */
@@ -22,12 +25,7 @@ export class FrameBuffer {
 
   /** Makes the buffer larger and keeps what waits. */
   grow(capacity: number): void {
-    if (capacity <= this.#bytes.length) return
-    const grown = new Uint8Array(capacity)
-    grown.set(this.#bytes.subarray(this.#start, this.#end))
-    this.#end -= this.#start
-    this.#start = 0
-    this.#bytes = grown
+    this.#capacity = Math.max(this.#capacity, capacity)
   }
 
   /** Room behind what waits; views from `take` are void from here on. Empty only when a whole buffer of bytes waits. */
@@ -35,12 +33,20 @@ export class FrameBuffer {
     if (this.#start === this.#end) {
       this.#start = 0
       this.#end = 0
-    } else if (this.#start > 0 && this.#bytes.length - this.#end < this.#bytes.length / 4) {
-      this.#bytes.copyWithin(0, this.#start, this.#end)
-      this.#end -= this.#start
-      this.#start = 0
+    }
+    if (this.#capacity > this.#bytes.length) this.#moveTo(new Uint8Array(this.#capacity))
+    else if (this.#start > 0 && this.#bytes.length - this.#end < this.#bytes.length / 32) {
+      this.#moveTo(this.#bytes)
     }
     return this.#bytes.subarray(this.#end)
+  }
+
+  /** @param bytes those of before: to the front */
+  #moveTo(bytes: Uint8Array): void {
+    bytes.set(this.#bytes.subarray(this.#start, this.#end))
+    this.#bytes = bytes
+    this.#end -= this.#start
+    this.#start = 0
   }
 
   /** So many bytes of the room were written. */

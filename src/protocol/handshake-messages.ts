@@ -292,6 +292,7 @@ const ABORT_MEANINGS: Partial<Record<ErrorCode, string>> = {
   session_taken: 'the other side is busy with another receiver',
   protocol_violation: 'the other side did not understand this one',
   limit_exceeded: 'the other side is at its limits',
+  server_busy: 'the server is busy',
 }
 
 /**

@@ -6,7 +6,7 @@
 import { BURST_MS } from './limits.ts'
 
 /** What passes in one piece; the rest of a burst makes up for timers that come late, as they do on a busy machine. */
-const SLICE_MS = 20
+const SLICE_MS = 33
 const CREDIT_MS = BURST_MS - SLICE_MS
 
 export interface Pace {

@@ -81,7 +81,7 @@ export class ReceivingServer {
       secret,
       clock: systemClock,
       onBan: (ban) => this.#banned(ban),
-      onFault: (error) => this.#end.reject(error),
+      onFault: (error) => this.#fault(error),
     })
     this.#quotas = new Quotas({
       records: ledger.quotas,
@@ -198,8 +198,15 @@ export class ReceivingServer {
         onEvent({ event: 'refused', peer: address, code, until: null })
       },
       onSession: (session, peer) => void (peer.join ? this.#join(session, peer) : this.#receive(session, peer)),
-      onFault: (error) => this.#end.reject(error),
+      onFault: (error) => this.#fault(error),
     })
+  }
+
+  /** A fault of this side. A ledger that is locked or has no room ends nothing: whoever comes meanwhile comes again. */
+  #fault(error: SealiftError): void {
+    const { code, message } = error
+    if (code === 'ledger_unavailable') this.#options.onEvent({ event: 'warning', code, message })
+    else this.#end.reject(error)
   }
 
   #banned({ address, reason, remainingMs }: Ban): void {

@@ -46,7 +46,7 @@ export interface AdmissionOptions {
   readonly commit: (secrets: SessionSecrets, peer: ByteStream['peer']) => Promise<void>
   onRefused(peer: ByteStream['peer'], error: SealiftError, guess: { wrong: boolean; burned: boolean }): void
   onSession(session: Session, peer: ConfirmedPeer): void
-  /** A fault of this side, such as a ledger that cannot be written: nothing can be admitted any more. */
+  /** A fault of this side, such as a ledger that cannot be written: this peer was not admitted. */
   readonly onFault: (error: SealiftError) => void
 }
 
@@ -204,8 +204,9 @@ export class Admission {
       await this.#options.commit(secrets, stream.peer)
     } catch (thrown) {
       const error = toSealiftError(thrown)
-      connection.session?.fail(error)
-      stream.destroy()
+      // A session says why it ends, and lets go of the stream by itself.
+      if (connection.session === null) stream.destroy()
+      else connection.session.fail(error.code === 'ledger_unavailable' ? busy(error) : error)
       this.#options.onFault(error)
       return
     }
@@ -237,6 +238,11 @@ export class Admission {
 
 function whoIs({ suite, resumeId, peerStaticKey, join }: SessionSecrets): ConfirmedPeer {
   return { suite, resumeId, peerStaticKey, join }
+}
+
+/** What a peer of a server is told of a ledger that it knows nothing of: that it may come again. */
+function busy(cause: SealiftError): SealiftError {
+  return new SealiftError('server_busy', 'the server cannot write down who comes', { cause })
 }
 
 /** How long a refused peer has to read why. */

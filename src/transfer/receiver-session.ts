@@ -314,6 +314,8 @@ export class ReceiverSession {
     if (accepted.target === 'disk') this.#onMoving?.(this.#offer?.streams ?? 1)
     const ended = this.#session.end.then(() => true)
     if (await Promise.race([accepted.incoming.complete.then(() => false), ended])) return
+    // Refused meanwhile.
+    if (this.#outcome !== null) return
     this.#expectsContent = false
     this.#session.awaitWord(null)
     const done = await accepted.finish()
@@ -353,8 +355,8 @@ export class ReceiverSession {
 
   #chunk(message: ChunkMessage, release: () => void): void | Promise<void> {
     const accepted = this.#accepted
-    // Chunks of an older epoch are what a replaced session still had under way.
-    if (accepted === null || message.epoch !== accepted.epoch) return undefined
+    // Chunks of an older epoch are what a replaced session still had under way; after a refusal none is wanted.
+    if (accepted === null || message.epoch !== accepted.epoch || this.#outcome !== null) return undefined
     const { codec, offset, rawBytes, packed } = message
     if (rawBytes > this.#maxChunkBytes) throw new SealiftError('protocol_violation', 'a chunk is longer than was said')
     if (codec === 0) {
@@ -387,9 +389,14 @@ export class ReceiverSession {
     this.#session.fail(error)
   }
 
-  /** A fault of this side while chunks come in. */
+  /** A fault of this side while chunks come in. Where it is for want of room, the sender is told how much there is. */
   fault(error: SealiftError): void {
-    this.#fault(error)
+    if (error.roomBytes === undefined || !this.#expectsContent || this.#outcome !== null) {
+      this.#fault(error)
+      return
+    }
+    this.#stopped.resolve(undefined)
+    void this.#refuse(error)
   }
 }
 

@@ -277,7 +277,7 @@ export class SenderSession {
     const said = errorCodeFromWire(wire)
     const isFull = said === 'disk_full' && roomBytes !== null
     const code = said !== null && (isFull || isRefusal(said)) ? said : 'rejected'
-    this.#outcome = { kind: 'refused', error: refusal(code, roomBytes) }
+    this.#outcome = { kind: 'refused', error: refusal(code, roomBytes, this.#outgoing.mayPause) }
     void this.#session.close(0)
     return Promise.resolve()
   }
@@ -375,12 +375,14 @@ export class SenderSession {
 /**
  * What was declined there is rejected here.
  * @param roomBytes how much the receiver would take, where it said so
+ * @param isStream it cannot be read again, so nothing of it is kept there
  */
-function refusal(code: ErrorCode, roomBytes: number | null = null): SealiftError {
+function refusal(code: ErrorCode, roomBytes: number | null = null, isStream = false): SealiftError {
+  const onceThereIsRoom = isStream ? 'send it anew' : 'the same line goes on with what is missing'
   const room = `the receiver takes ${(roomBytes ?? 0).toLocaleString('en-US')} bytes of this`
   return new SealiftError(code === 'declined' ? 'rejected' : code, roomBytes === null ? peerMessage(code) : room, {
     ...(code === 'unanswered' ? { hint: 'ask whoever receives; the same line offers it again' } : {}),
-    ...(code === 'disk_full' ? { hint: 'once there is room, the same line goes on with what is missing' } : {}),
+    ...(code === 'disk_full' ? { hint: `once there is room, ${onceThereIsRoom}` } : {}),
   })
 }
 

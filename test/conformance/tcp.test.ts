@@ -1,4 +1,4 @@
-/** TCP under the stream carrier's contract: over IPv4, and by a name with several addresses. */
+/** TCP under the stream carrier's contract: over IPv4, by a name with several addresses, and where accepted sockets copy. */
 
 import { once } from 'node:events'
 import net from 'node:net'
@@ -10,9 +10,14 @@ import { dialTcp, listenTcp } from '../../src/carriers/tcp.ts'
 import { streamCarrierSuite } from './stream-carrier.ts'
 import type { StreamCarrierSetup } from './stream-carrier.ts'
 
-async function loopback(listenHost: string, dialHost: string): Promise<StreamCarrierSetup> {
+async function loopback(listenHost: string, dialHost: string, inPlace = true): Promise<StreamCarrierSetup> {
   const accepted: ((stream: ByteStream) => void)[] = []
-  const listener = await listenTcp({ host: listenHost, port: 0, onStream: (stream) => accepted.shift()!(stream) })
+  const listener = await listenTcp({
+    host: listenHost,
+    port: 0,
+    inPlace,
+    onStream: (stream) => accepted.shift()!(stream),
+  })
   return {
     async pair() {
       const far = new Promise<ByteStream>((resolve) => accepted.push(resolve))
@@ -25,6 +30,7 @@ async function loopback(listenHost: string, dialHost: string): Promise<StreamCar
 
 streamCarrierSuite('TCP', () => loopback('127.0.0.1', '127.0.0.1'))
 streamCarrierSuite('TCP by name', () => loopback('127.0.0.1', 'localhost'))
+streamCarrierSuite('TCP that copies', () => loopback('127.0.0.1', '127.0.0.1', false))
 
 test('the suite above runs over real sockets', async () => {
   const server = net.createServer().listen(0, '127.0.0.1')

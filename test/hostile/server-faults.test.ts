@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { openLedger } from '../../src/ledger/ledger.ts'
 import { RawPeer } from '../rigs/loopback-pair.ts'
-import { ended, type ServerPlace } from '../rigs/server-place.ts'
+import { ended, ServerPlace } from '../rigs/server-place.ts'
 import { mountSmall } from '../rigs/small-disk.ts'
 import { openServer } from './server-place.ts'
 
@@ -43,6 +43,37 @@ test('a ledger that another process keeps locked is waited for, and the server a
   await peer.until('hello')
   expect((await blocked).error).toBeNull()
   expect(place.list()).toEqual(['a.txt'])
+})
+
+test('a ledger that is locked for longer than is waited turns senders away for a while, and does not end the server', async () => {
+  const place = await openServer({}, { busyTimeoutMs: 60 })
+  let hasEnded = false
+  place.server.end.catch(() => undefined).finally(() => (hasEnded = true))
+  const other = new DatabaseSync(place.path('server-ledger', 'l.db'))
+  other.exec('BEGIN IMMEDIATE')
+  const blocked = place.push('ana', place.plant('ana', 'a.txt', 'one'))
+  const end = ended(blocked)
+  await place.heard('warning', ({ code }) => code === 'ledger_unavailable')
+  other.close()
+  const { error, events } = await end
+  expect(error).toBeNull()
+  expect(events).toContainEqual(expect.objectContaining({ event: 'warning', code: 'server_busy' }))
+  expect([place.list(), hasEnded]).toEqual([['a.txt'], false])
+})
+
+test.each([
+  ['ledger', (place: ServerPlace) => ({ DB_PATH: place.path('server-ledger', 'l.db') })],
+  ['log', (place: ServerPlace) => ({ ST_LOG_PATH: place.path('server-ledger', 'server-log') })],
+])('a second server on the same %s is refused, and the first goes on', async (what, settingsOf) => {
+  const place = await openServer()
+  const second = new ServerPlace({ ST_OPEN: 'yes', ...settingsOf(place) })
+  const error = await second.start().catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ code: 'server_running', exitCode: 2 })
+  expect((error as Error).message).toContain(`this process is a server that uses the ${what}`)
+  await expectPushed(place, 'ana')
+  await place.stop()
+  await second.start()
+  await expectPushed(second, 'bob')
 })
 
 test('a log folder that is full is told once; transfers go on, and the files catch up', async (context) => {

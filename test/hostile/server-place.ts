@@ -6,8 +6,11 @@ import { RawPeer } from '../rigs/loopback-pair.ts'
 import { ServerPlace } from '../rigs/server-place.ts'
 
 /** Open to everybody, so that strangers get as far as they can. */
-export async function openServer(settings: Record<string, string> = {}): Promise<ServerPlace> {
-  const place = new ServerPlace({ ST_OPEN: 'yes', ...settings })
+export async function openServer(
+  settings: Record<string, string> = {},
+  options: ConstructorParameters<typeof ServerPlace>[1] = {},
+): Promise<ServerPlace> {
+  const place = new ServerPlace({ ST_OPEN: 'yes', ...settings }, options)
   await place.start()
   return place
 }

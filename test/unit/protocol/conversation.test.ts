@@ -98,7 +98,7 @@ const ALLOWED: Readonly<Record<ConversationState, string>> = {
   surveying: 'receiver states surveying, receiver safe surveying, receiver safeLast moving',
   moving: [
     'sender chunk moving, sender digests moving, sender entryFailed moving, sender entryEnd moving',
-    'receiver ack moving, receiver nack moving, receiver states moving, receiver done ending',
+    'receiver ack moving, receiver nack moving, receiver states moving, receiver reject ending, receiver done ending',
   ].join(', '),
   ending: [
     'sender manifest ending, sender manifestLast ending',

@@ -54,6 +54,28 @@ describe('a frame buffer', () => {
     expect([...(buffer.take(2) ?? [])]).toEqual([5, 6])
   })
 
+  test('lets room be filled that was given before it grows', () => {
+    const buffer = new FrameBuffer(8)
+    fill(buffer, 1, 2)
+    const held = buffer.space()
+    buffer.grow(32)
+    held.set([3, 4, 5])
+    expect([...(buffer.take(1) ?? [])]).toEqual([1])
+    buffer.advance(3)
+    expect(buffer.space().length).toBe(28)
+    expect([...(buffer.take(4) ?? [])]).toEqual([2, 3, 4, 5])
+  })
+
+  test('moves nothing while two of the largest frames come one behind the other', () => {
+    const frameBytes = 1000
+    const buffer = new FrameBuffer(2 * frameBytes)
+    fill(buffer, ...new Uint8Array(frameBytes + 700))
+    const room = buffer.space()
+    buffer.take(frameBytes)
+    const after = buffer.space()
+    expect([after.length, after.byteOffset]).toEqual([300, room.byteOffset])
+  })
+
   test('gives the same frames however the bytes come, within one buffer of two frames', () => {
     const frame = fc.integer({ min: 0, max: 60 })
     fc.assert(

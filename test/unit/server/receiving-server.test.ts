@@ -230,6 +230,8 @@ describe('coming back', () => {
   /** A push that is held up in the middle by its rate, to be cut there. */
   const SLOW = { bytesPerSecond: 4 << 20 }
   const BYTES = 3 << 20
+  /** Several chunks of the size that the test below allows. */
+  const SMALL_BYTES = 512 << 10
 
   test('a sender that was stopped goes on with what is missing, without the token', async () => {
     const place = await withToken()
@@ -261,6 +263,42 @@ describe('coming back', () => {
     const suites = events.filter((event) => event.event === 'connected').map(({ suite }) => suite)
     expect(suites).toEqual(['noise-xx+mlkem768', 'resume+mlkem768'])
     expect(fs.readFileSync(`${place.out}/big.bin`).equals(Buffer.alloc(BYTES, 'x'))).toBe(true)
+  })
+
+  test('a server that is started again has all of many transfers that were cut', async () => {
+    const count = 30
+    const place = await withToken({
+      ST_MAX_CONCURRENT_PER_IP: String(count),
+      ST_LAYOUT: 'by-sender',
+      ST_MAX_PAYLOAD_SIZE: '128KiB',
+    })
+    const senders = Array.from({ length: count }, (_, i) => {
+      const content = Buffer.alloc(SMALL_BYTES, `sender ${i} `)
+      return { name: `sender-${i}`, content, file: place.plant(`sender-${i}`, `${i}.bin`, content) }
+    })
+    const begun = new Set<string>()
+    const cut = senders.map(async ({ name, file }) => {
+      const transfer = place.push(name, file, { bytesPerSecond: SMALL_BYTES / 2 })
+      for await (const event of transfer) {
+        if (event.event !== 'progress' || event.bytesDone === 0) continue
+        expect(event.bytesDone).toBeLessThan(SMALL_BYTES)
+        begun.add(event.transferId)
+        transfer.cancel()
+      }
+      await expect(transfer.done).rejects.toMatchObject({ code: 'interrupted' })
+    })
+    await Promise.all(cut)
+    await place.stop()
+    await place.start()
+    const again = await Promise.all(senders.map(({ name, file }) => place.pushed(name, file)))
+    expect(again.filter(({ error, result }) => error !== null || result?.resumedBytes === 0)).toEqual([])
+    expect(new Set(again.map(({ result }) => result?.transferId))).toEqual(begun)
+    const arrived = place.list().flatMap((folder) => place.list(folder).map((name) => `${folder}/${name}`))
+    expect(arrived).toHaveLength(count)
+    for (const path of arrived) {
+      const sender = senders.find(({ file }) => file.endsWith(`/${path.split('/')[1] ?? ''}`))
+      expect(place.read(path)).toBe(sender?.content.toString())
+    }
   })
 })
 

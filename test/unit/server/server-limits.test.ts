@@ -1,8 +1,10 @@
 /** What a server allows: rates, sizes, quotas, transfers at a time; and what it writes down. */
 
+import fs from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { sendStream } from '../../../src/index.ts'
+import { type SealiftError, sendStream } from '../../../src/index.ts'
 import { openLedger } from '../../../src/ledger/ledger.ts'
+import { createIdentity } from '../../../src/library/create-identity.ts'
 import { verifyAudit } from '../../../src/server/audit-verification.ts'
 import { ended, ServerPlace } from '../../rigs/server-place.ts'
 
@@ -74,9 +76,35 @@ describe('a quota', () => {
       for (;;) yield await Promise.resolve(new Uint8Array(64 * KB))
     }
     const stream = await ended(sendStream(endless(), place.pushOptions('bob')))
-    expect(stream.error).toMatchObject({ code: 'disk_full' })
+    expect(stream.error).toMatchObject({ code: 'disk_full', exitCode: 7 })
+    expect(stream.error?.message).toContain('100,000 bytes')
+    // It cannot be read again: nothing of it is kept, and its room is free for others.
+    expect(stream.error?.hint).toBe('once there is room, send it anew')
     expect(place.list()).toEqual(['a.bin'])
+    expect((await place.pushed('bob', place.plant('bob', 'c.bin', Buffer.alloc(100 * KB)))).error).toBeNull()
   })
+})
+
+test('what the line of a key says holds for that key, whatever holds for all', async () => {
+  const desk = new ServerPlace()
+  const list = desk.path('authorized_keys')
+  const ana = await createIdentity({ outputDir: desk.path('ana-keys'), name: 'ana' })
+  const bob = await createIdentity({ outputDir: desk.path('bob-keys'), name: 'bob' })
+  fs.writeFileSync(list, `${ana.line} max-bytes=300kB\n${bob.line} max-bytes=1MB quota=500kB\n`)
+  const place = await serve({ ST_AUTHORIZED_KEYS: list, ST_MAX_TRANSFER_SIZE: '1kB', ST_QUOTA_PER_SENDER: '200kB' })
+  const push = async (name: string, sizeBytes: number, identity: string): Promise<SealiftError | null> =>
+    (await place.pushed('sender', place.plant('sender', name, Buffer.alloc(sizeBytes)), { identity })).error
+  expect(await push('a.bin', 301 * KB, ana.privateKey)).toMatchObject({ code: 'limit_exceeded', exitCode: 7 })
+  // Her line says nothing of a quota, so that of all holds.
+  const over = await push('b.bin', 300 * KB, ana.privateKey)
+  expect(over).toMatchObject({ code: 'disk_full', exitCode: 7 })
+  expect(over?.message).toContain('200,000 bytes')
+  expect(await push('c.bin', 400 * KB, bob.privateKey)).toBeNull()
+  const last = await push('d.bin', 101 * KB, bob.privateKey)
+  expect(last).toMatchObject({ code: 'disk_full', exitCode: 7 })
+  expect(last?.message).toContain('100,000 bytes')
+  expect(await push('e.bin', 100 * KB, bob.privateKey)).toBeNull()
+  expect(place.list()).toEqual(['c.bin', 'e.bin'])
 })
 
 test('one transfer more than an address may have waits until another has ended', async () => {

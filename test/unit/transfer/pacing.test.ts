@@ -67,7 +67,7 @@ function expectRate(points: Curve, bytesPerSecond: number): void {
     }
 }
 
-test('reads wait once for each 20 ms of the rate, and not after each piece', async () => {
+test('reads wait once for each 33 ms of the rate, and not after each piece', async () => {
   const [near, far] = pipe()
   const waits = new Set<number>()
   const counting = {
@@ -83,7 +83,7 @@ test('reads wait once for each 20 ms of the rate, and not after each piece', asy
   })().catch(() => undefined)
   await curve(arrived, 1000)
   expect(arrived()).toBeGreaterThan(950_000)
-  expect(waits.size).toBeLessThanOrEqual(55)
+  expect(waits.size).toBeLessThanOrEqual(35)
 })
 
 describe('no limit', () => {
