@@ -4,6 +4,7 @@
  */
 
 import { dialTcp } from '../carriers/tcp.ts'
+import { dialTls } from '../carriers/tls.ts'
 import { formatAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { stretchPassword } from '../crypto/stretching.ts'
@@ -23,6 +24,7 @@ import { Redialling, type SessionOutcome } from './redialling.ts'
 import { SenderKeys } from './sender-keys.ts'
 import type { MeetingContext, SenderMeeting } from './sender-meeting.ts'
 import type { ServerEntrance } from './server-entrance.ts'
+import { rememberedTls } from './tls-entrance.ts'
 
 export class DiallingMeeting implements SenderMeeting {
   readonly waitMs = null
@@ -72,7 +74,7 @@ export class DiallingMeeting implements SenderMeeting {
     const { emit, ledger, key, replaced, options } = this.#context
     const { host, port } = this.#entrance
     const keys = (this.#keys = await SenderKeys.load(ledger, key, replaced))
-    await ledger.transfers.update(key, { host, plan: { port } })
+    await ledger.transfers.update(key, { host, plan: { port, ...rememberedTls(options) } })
     const redialling = (this.#redialling = new Redialling({
       clock: systemClock,
       connect: (stop) => this.#connect(keys, signal, stop),
@@ -146,7 +148,7 @@ export class DiallingMeeting implements SenderMeeting {
 
   #dialer(keys: SenderKeys, hurry: AbortSignal): Dialer {
     const { options, emit } = this.#context
-    const { host, port, staticKey, trust } = this.#entrance
+    const { host, port, staticKey, trust, tls } = this.#entrance
     const pace = (this.#pace ??= pacer(options.bytesPerSecond, systemClock, hurry))
     return new Dialer({
       crypto: nodeCrypto,
@@ -173,8 +175,8 @@ export class DiallingMeeting implements SenderMeeting {
         },
       },
       dial: async (signal) => {
-        const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
-        return pace(stream)
+        const place = { host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal }
+        return pace(await (tls === null ? dialTcp(place) : dialTls({ ...place, trust: tls })))
       },
       resumeKeys: () => keys.all,
       commit: async ({ id, key }, suite) => {

@@ -56,6 +56,11 @@ const KINDS: Readonly<Record<keyof Options, Kind>> = {
   identityPassword: CALL,
   serverKey: TEXT,
   configFolder: TEXT,
+  tls: FLAG,
+  ca: TEXT,
+  cert: TEXT,
+  key: TEXT,
+  serverName: TEXT,
   resumes: TEXT,
   port: whole(0, 65_535),
   waitMs: {

@@ -7,7 +7,7 @@
  * confirm a handshake, so a connection counts as unconfirmed until it has given what is asked for inside (1.10).
  */
 
-import type { ByteStream } from '../carriers/carrier.ts'
+import type { ByteStream, PeerCertificate, StreamSeal } from '../carriers/carrier.ts'
 import type { CryptoPort, KeyPair } from '../protocol/crypto-port.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { SessionSecrets } from '../protocol/handshake.ts'
@@ -24,7 +24,10 @@ import { Session } from './session.ts'
 import type { TokenGate } from './token-gate.ts'
 
 /** Who is at the other end of a confirmed session. */
-export type ConfirmedPeer = Pick<SessionSecrets, 'suite' | 'resumeId' | 'peerStaticKey' | 'join'>
+export interface ConfirmedPeer extends Pick<SessionSecrets, 'suite' | 'resumeId' | 'peerStaticKey' | 'join'> {
+  /** What it showed to the stream below; `null` where that asks for none, or it has none. */
+  readonly certificate: PeerCertificate | null
+}
 
 export interface AdmissionOptions {
   readonly crypto: CryptoPort
@@ -43,7 +46,11 @@ export interface AdmissionOptions {
   /** Refuses by throwing, before the handshake; asked for every connection. */
   checkPeer?(peer: ByteStream['peer']): Promise<void>
   /** Makes the resume key durable, and with it the end of the token; the peer is told only after that. */
-  readonly commit: (secrets: SessionSecrets, peer: ByteStream['peer']) => Promise<void>
+  readonly commit: (
+    secrets: SessionSecrets,
+    peer: ByteStream['peer'],
+    certificate: PeerCertificate | null,
+  ) => Promise<void>
   onRefused(peer: ByteStream['peer'], error: SealiftError, guess: { wrong: boolean; burned: boolean }): void
   onSession(session: Session, peer: ConfirmedPeer): void
   /** A fault of this side, such as a ledger that cannot be written: this peer was not admitted. */
@@ -54,8 +61,12 @@ interface Unconfirmed {
   readonly stream: ByteStream
   readonly inbox: Inbox
   readonly frames: FrameReader
+  /** Once it is there, on a carrier that seals. */
+  seal: StreamSeal | null
   /** On a server, once the handshake is confirmed. */
   session: Session | null
+  /** Why it was dropped from here, if it was: what then breaks breaks for that. */
+  dropped: SealiftError | null
 }
 
 export class Admission {
@@ -84,7 +95,14 @@ export class Admission {
       return () => undefined
     }
     const inbox = new Inbox(stream)
-    const connection: Unconfirmed = { stream, inbox, frames: new FrameReader(inbox), session: null }
+    const connection: Unconfirmed = {
+      stream,
+      inbox,
+      frames: new FrameReader(inbox),
+      seal: null,
+      session: null,
+      dropped: null,
+    }
     // A Set keeps its order: the first one is the oldest.
     const oldest =
       this.#unconfirmed.size >= MAX_UNCONFIRMED_CONNECTIONS ? this.#unconfirmed.values().next().value : undefined
@@ -128,6 +146,7 @@ export class Admission {
 
   #drop(connection: Unconfirmed, error: SealiftError): void {
     this.#unconfirmed.delete(connection)
+    connection.dropped ??= error
     connection.session?.fail(error)
     connection.frames.abort(error)
     connection.stream.destroy()
@@ -141,26 +160,29 @@ export class Admission {
       this.#drop(connection, new SealiftError('peer_silent', 'the handshake took too long')),
     )
     const { crypto, purpose, gate, staticKey } = this.#options
-    const handshake = new ResponderHandshake({
-      crypto,
-      purpose,
-      staticKey,
-      channelBinding: new Uint8Array(),
-      password: () => gate?.password() ?? null,
-      findResumeKey: (id) => this.#options.findResumeKey(id),
-    })
+    let handshake: ResponderHandshake | null = null
     try {
       await this.#options.checkPeer?.(stream.peer)
+      const seal = (connection.seal = (await stream.seal?.()) ?? null)
+      handshake = new ResponderHandshake({
+        crypto,
+        purpose,
+        staticKey,
+        channelBinding: seal?.channelBinding ?? new Uint8Array(),
+        isSealed: seal !== null,
+        password: () => gate?.password() ?? null,
+        findResumeKey: (id) => this.#options.findResumeKey(id),
+      })
       await this.#handshake(connection, handshake, cancel)
     } catch (thrown) {
-      const error = toSealiftError(thrown)
+      const error = connection.dropped ?? toSealiftError(thrown)
       if (connection.session === null) await this.#abort(connection, error)
       else connection.session.fail(error)
       const wrong = connection.session !== null && error.code === 'auth_failed'
       this.#options.onRefused(stream.peer, error, { wrong, burned: false })
     } finally {
       cancel()
-      handshake.destroy()
+      handshake?.destroy()
       this.#unconfirmed.delete(connection)
     }
   }
@@ -201,7 +223,7 @@ export class Admission {
     cancelDeadline()
     if (purpose === 'direct') gate?.spend(stream.peer.address)
     try {
-      await this.#options.commit(secrets, stream.peer)
+      await this.#options.commit(secrets, stream.peer, connection.seal?.certificate ?? null)
     } catch (thrown) {
       const error = toSealiftError(thrown)
       // A session says why it ends, and lets go of the stream by itself.
@@ -213,7 +235,10 @@ export class Admission {
     // A server's peer is told by ADMIT, which the session remembers: another word of it before would be out of order.
     if (connection.session === null) await stream.write([answer])
     else await connection.session.send({ type: 'admit', admit: { needs: 'nothing' } })
-    this.#options.onSession(connection.session ?? this.#newSession(connection, secrets), whoIs(secrets))
+    this.#options.onSession(
+      connection.session ?? this.#newSession(connection, secrets),
+      whoIs(secrets, connection.seal),
+    )
   }
 
   /** Confirms a server's session and asks inside it for what else is wanted. */
@@ -223,21 +248,21 @@ export class Admission {
     await stream.write([confirm])
     const session = this.#newSession(connection, secrets)
     connection.session = session
-    const needs = (await this.#options.judge?.(whoIs(secrets), stream.peer)) ?? 'nothing'
+    const needs = (await this.#options.judge?.(whoIs(secrets, connection.seal), stream.peer)) ?? 'nothing'
     if (needs === 'nothing') return
     if (gate === null) throw new SealiftError('internal', 'a server asks for a secret that it does not have')
     await session.send({ type: 'admit', admit: { needs } })
     await challenge(session, crypto, gate)
   }
 
-  #newSession({ stream, inbox }: Unconfirmed, secrets: SessionSecrets): Session {
+  #newSession({ stream, inbox, seal }: Unconfirmed, secrets: SessionSecrets): Session {
     const { crypto, clock, role, purpose } = this.#options
-    return new Session({ stream, inbox, crypto, secrets, role, clock, purpose })
+    return new Session({ stream, inbox, seal, crypto, secrets, role, clock, purpose })
   }
 }
 
-function whoIs({ suite, resumeId, peerStaticKey, join }: SessionSecrets): ConfirmedPeer {
-  return { suite, resumeId, peerStaticKey, join }
+function whoIs({ suite, resumeId, peerStaticKey, join }: SessionSecrets, seal: StreamSeal | null): ConfirmedPeer {
+  return { suite, resumeId, peerStaticKey, join, certificate: seal?.certificate ?? null }
 }
 
 /** What a peer of a server is told of a ledger that it knows nothing of: that it may come again. */
