@@ -49,6 +49,7 @@ export type {
   FileEvent,
   ListeningEvent,
   ProgressEvent,
+  QueuedEvent,
   RefusedEvent,
   TextEvent,
   TransferEvent,
