@@ -55,6 +55,7 @@ export type {
   FileEvent,
   ListeningEvent,
   ProgressEvent,
+  QueuedEvent,
   RefusedEvent,
   TextEvent,
   TransferEvent,

@@ -111,7 +111,7 @@ class Share implements RateShare {
     let slice = Number.MAX_SAFE_INTEGER
     for (const { bucket, weights } of this.#rates) {
       const { sliceBytes, debtMs } = bucket
-      const own = Math.max(1, this.#weight)
+      const own = this.#weight > 0 ? this.#weight : 1
       // Together they burst no more than one alone. Who has come while the others wait has to wait too, and is told so by
       // its first bytes.
       const part = debtMs > BURST_MS ? MIN_SLICE_BYTES : Math.floor((sliceBytes * own) / Math.max(own, weights))

@@ -18,7 +18,7 @@ export interface ReadSeat {
   weigh(weight: number): void
   /** Takes note of bytes that were read. @returns whether more may be read now; else its `goOn` is called when it may */
   read(bytes: number): boolean
-  /** Nothing more is read. */
+  /** Nothing more is read; from now on it weighs nothing, whatever is said. */
   leave(): void
 }
 
@@ -45,17 +45,21 @@ export class ReadTurns {
 
   newSeat(goOn: () => void): ReadSeat {
     const member: Member = { weight: 0, leftBytes: 0, isWaiting: false, goOn }
+    let hasLeft = false
     return {
       weigh: (weight) => {
         this.#remove(member)
-        if (weight === 0) return
+        if (weight === 0 || hasLeft) return
         this.#members.add(member)
         this.#weights += weight
         member.weight = weight
         member.leftBytes = this.#partOf(member)
       },
       read: (bytes) => this.#read(member, bytes),
-      leave: () => this.#remove(member),
+      leave: () => {
+        hasLeft = true
+        this.#remove(member)
+      },
     }
   }
 

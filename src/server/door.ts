@@ -11,6 +11,7 @@ import { BanList } from '../guard/bans.ts'
 import { ConnectionLimits, type Place } from '../guard/connection-limits.ts'
 import { RateLimits, type RateShare } from '../guard/rate-limit.ts'
 import { type ReadSeat, ReadTurns } from '../guard/read-turns.ts'
+import { TransferWeights, type Weighed } from '../guard/transfer-weights.ts'
 import type { Ban } from '../ledger/bans.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { type SealiftError, toSealiftError } from '../protocol/errors.ts'
@@ -25,8 +26,8 @@ import { watchedStream } from './watched-stream.ts'
 export interface Caller {
   readonly place: Place
   readonly share: RateShare
-  /** @param weight of what it brings, in all that it shares with others; 0 while it brings next to nothing */
-  readonly weigh: (weight: number) => void
+  /** What it brings, and how much that weighs in all that it shares with others; 0 while it brings next to nothing. */
+  readonly weigh: (transferId: string, weight: number) => void
   /** Once it is confirmed. */
   session: Session | null
 }
@@ -47,6 +48,7 @@ export class Door {
   readonly #options: DoorOptions
   readonly #limits: ConnectionLimits
   readonly #rates: RateLimits
+  readonly #weights = new TransferWeights()
   readonly #turns = new ReadTurns((call) => void setImmediate(call))
   readonly #bans: BanList
   /** By the peer of their stream, which a session has too. */
@@ -88,15 +90,22 @@ export class Door {
       else session.fail(error)
     })
     let seat: ReadSeat | null = null
-    const weigh = (weight: number): void => {
-      share.weigh(weight)
-      seat?.weigh(weight)
+    const member: Weighed = {
+      weigh(weight) {
+        share.weigh(weight)
+        seat?.weigh(weight)
+      },
+    }
+    const weigh: Caller['weigh'] = (transferId, weight) => {
+      // It may have ended in the moment in which its turn came.
+      if (this.#callers.get(stream.peer) === caller) this.#weights.set(member, transferId, weight)
     }
     const caller: Caller = { place, share, weigh, session: null }
     this.#callers.set(stream.peer, caller)
     const watched = watchedStream(stream, () => {
       place.leave()
       share.leave()
+      this.#weights.leave(member)
       this.#callers.delete(stream.peer)
     })
     const turned = turnedReads(watched, (goOn) => (seat = this.#turns.newSeat(goOn)))

@@ -304,9 +304,9 @@ export class ReceivingServer {
         this.#quotas.reserve({ transfer, owner, bytes, arrivedBytes, ...(key === null ? {} : { rules: key }) }),
       takeTurn: async (applicant) => {
         // Who waits brings next to nothing, and makes nobody's share smaller.
-        weigh(0)
+        weigh(applicant.transferId, 0)
         const turn = await this.#queue.enter(applicant)
-        weigh(applicant.priority + 1)
+        weigh(applicant.transferId, applicant.priority + 1)
         return turn
       },
       release: (transfer) => this.#quotas.release(transfer),

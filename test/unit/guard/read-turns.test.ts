@@ -83,6 +83,7 @@ describe('who shares', () => {
     loop.run(4)
     expect(light.mayRead).toBe(false)
     heavy.seat.leave()
+    heavy.seat.weigh(10)
     loop.run(2)
     expect(light.mayRead).toBe(true)
     const other = loop.join(10)
