@@ -1,9 +1,11 @@
 /** What `sendFiles` and `receiveFiles` may be told. Every field has a default; durations are in milliseconds, sizes in bytes. */
 
 import type { CompressSetting, ConflictPolicy } from '../protocol/choices.ts'
+import type { ErrorCode } from '../protocol/errors.ts'
 import type { ExcludedEvent } from '../transfer/events.ts'
 import type { StageProbe } from '../transfer/stage.ts'
 import type { OfferListing } from './offer-listing.ts'
+import type { SendCompany } from './send-company.ts'
 import type { StopSignal } from './stop-signal.ts'
 
 /** What both sides may be told. */
@@ -98,6 +100,10 @@ export interface SendOptions extends TransferOptions, ServerOptions {
   readonly leaveOut?: ((found: readonly ExcludedEvent[], signal: StopSignal) => boolean | Promise<boolean>) | undefined
   /** @internal Id of the transfer that is gone on with, where these files are still what it sends. */
   readonly resumes?: string | undefined
+  /** @internal Told of each file that failed: its path in the manifest, and why. */
+  readonly onFailed?: ((path: string, code: ErrorCode | null) => void) | undefined
+  /** @internal The other transfers of the same call. */
+  readonly company?: SendCompany | undefined
   /** Asked where neither `compress` nor `compressionLevel` is set. Default: `none`. */
   readonly chooseCompression?: ((signal: StopSignal) => CompressSetting | Promise<CompressSetting>) | undefined
 }

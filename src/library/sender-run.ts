@@ -232,6 +232,7 @@ export class SenderRun {
     if (failed) {
       this.#failed++
       this.#failure = code !== null && isTellable(code) ? code : 'partial'
+      this.#options.onFailed?.(manifest.path(entry), code)
       // Where there is nothing else, this is how the transfer ends, and is said then.
       if (this.#isResumable) {
         const message = `${escapeForDisplay(manifest.path(entry))}: ${failureText(code)}`
