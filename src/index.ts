@@ -40,11 +40,14 @@ export { sendFiles } from './library/send-files.ts'
 export { sendStream, sendText } from './library/send-stream.ts'
 export {
   type FileTransferClientOptions,
+  type ParallelResult,
   SecureFileTransferClient,
   type SendFileOptions,
   type SendFileResult,
+  type SendInParallelOptions,
   type SentFile,
 } from './library/transfer-client.ts'
+export type { ParallelProgress } from './library/progress-sum.ts'
 export { type FileTransferServerOptions, SecureFileTransferServer } from './library/transfer-server.ts'
 export type { ServerEvent } from './server/visit-report.ts'
 export type { StopSignal } from './library/stop-signal.ts'

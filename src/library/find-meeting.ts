@@ -19,6 +19,6 @@ export async function findMeeting(options: SendOptions & { readonly signal: Abor
     throw new SealiftError('usage', 'a transfer goes to a server or waits for its receiver, not both', {
       hint: 'leave out --to, or --pod, --lan and --listen',
     })
-  const entrance = await openEntrance(to, options)
+  const entrance = options.company?.enter() ?? (await openEntrance(to, options))
   return (context) => new DiallingMeeting(entrance, context)
 }

@@ -82,8 +82,11 @@ class DirectSend {
     this.#signal.throwIfAborted()
     this.#options = options
     for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)
+    for (const { path, code } of walk.failed) options.onFailed?.(path, code)
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')
-    const ledger = await openUserLedger(this.#options.ledgerPath)
+    const { company } = options
+    if (company !== undefined) return this.#send(walk, meet, company.ledger)
+    const ledger = await openUserLedger(options.ledgerPath)
     try {
       return await this.#send(walk, meet, ledger)
     } finally {

@@ -3,13 +3,17 @@
  * all the work, and gives back what became of each file.
  */
 
-import { statSync } from 'node:fs'
+import { checkCompression } from '../codecs/codec-table.ts'
 import { formatAddress } from '../config/address.ts'
+import { nodeFileSystem } from '../files/file-system.ts'
+import { findRoot } from '../files/source-roots.ts'
+import type { CompressSetting } from '../protocol/choices.ts'
 import { type ErrorCode, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { escapeForDisplay } from '../protocol/names.ts'
 import type { FileEvent, ProgressEvent, WarningEvent } from '../transfer/events.ts'
-import { checkKinds, type Kind, TEXT, whole } from './option-checks.ts'
+import { fileFailure, folderGiven } from './file-failures.ts'
+import { checkKinds, checkOptions, type Kind, TEXT, whole } from './option-checks.ts'
 import type { SendOptions, ServerOptions, TransferOptions } from './options.ts'
+import type { ParallelProgress } from './progress-sum.ts'
 import { sendFiles } from './send-files.ts'
 
 /** What a {@link SecureFileTransferClient} may be told. */
@@ -27,6 +31,14 @@ export interface SendFileOptions extends Pick<SendOptions, 'signal' | 'priority'
   /** At most 10 times a second. */
   readonly onProgress?: ((progress: ProgressEvent) => void) | undefined
   readonly onWarning?: ((warning: WarningEvent) => void) | undefined
+}
+
+/** What `sendFilesInParallel` may be told. */
+export interface SendInParallelOptions extends Omit<SendFileOptions, 'onProgress'> {
+  /** Transfers at a time, at most: from 1 to 64, default 4. A server may take fewer. */
+  readonly concurrency?: number | undefined
+  /** Of all files together; at most 10 times a second. */
+  readonly onProgress?: ((progress: ParallelProgress) => void) | undefined
 }
 
 /** A file that is safe at the server. */
@@ -53,7 +65,14 @@ export interface SendFileResult extends SentFile {
   readonly seconds: number
 }
 
+/** What became of one file of `sendFilesInParallel`. */
+export type ParallelResult =
+  | (SentFile & { readonly ok: true; readonly error?: undefined })
+  | { readonly path: string; readonly ok: false; readonly error: SealiftError }
+
 const KINDS: Readonly<Record<'host' | 'port', Kind>> = { host: TEXT, port: whole(1, 65_535) }
+const CONCURRENCY: Readonly<Record<'concurrency', Kind>> = { concurrency: whole(1, 64) }
+const DEFAULT_CONCURRENCY = 4
 
 /**
  * Sends files to a receiving server. Nothing is kept open between calls, and a call that is made again after an
@@ -81,7 +100,7 @@ export class SecureFileTransferClient {
    *   network; `auth_failed`, `key_changed`; why the file failed, `source_changed` say; `interrupted`
    */
   async sendFile(path: string, options: SendFileOptions = {}): Promise<SendFileResult> {
-    refuseFolder(path)
+    checkFile(path)
     const { onProgress, onWarning } = options
     let failure: ErrorCode | null = null
     let sent: FileEvent | null = null
@@ -102,47 +121,74 @@ export class SecureFileTransferClient {
       throw thrown
     }
     const { transferId, resumedBytes, bytesOnWire, seconds } = await transfer.done.catch((thrown: unknown) => {
-      throw failure === null ? thrown : fileFailure(path, failure, toSealiftError(thrown))
+      throw failure === null ? thrown : fileFailure(path, failure, toSealiftError(thrown).transferId)
     })
-    return { ...sentFile(path, sent), transferId, resumedBytes, bytesOnWire, seconds }
+    if (sent === null) throw new SealiftError('internal', 'nothing was said of the file')
+    return { ...sentFile(path, sent, transferId), resumedBytes, bytesOnWire, seconds }
+  }
+
+  /**
+   * Sends a list of files, several transfers at a time; small files share transfers. What is wrong with one file costs the
+   * others nothing, and is in its result.
+   *
+   * @returns what became of each, in the order of the list
+   * @throws SealiftError only where nothing can go on: `settings_invalid` before anything is sent, `connect_failed`,
+   *   `auth_failed` and the like, `interrupted`, those of the ledger. What was sent is safe, and the same call goes on
+   * @example
+   * ```ts
+   * const results = await client.sendFilesInParallel(['a.txt', 'b.txt'], { concurrency: 3 })
+   * for (const result of results) console.log(result.path, result.ok ? result.sha256 : result.error.message)
+   * ```
+   */
+  async sendFilesInParallel(paths: readonly string[], options: SendInParallelOptions = {}): Promise<ParallelResult[]> {
+    checkKinds(CONCURRENCY, options)
+    for (const path of paths) checkPath(path)
+    const { concurrency = DEFAULT_CONCURRENCY, onProgress, onWarning } = options
+    const { sendInParallel } = await import('./parallel-send.ts')
+    const outcomes = await sendInParallel(paths, { send: this.#sendOptions(options), concurrency, onProgress, onWarning })
+    return outcomes.map((outcome, at) => {
+      const path = paths[at] as string
+      if (outcome.error !== null) return { path, ok: false, error: outcome.error }
+      return { ...sentFile(path, outcome.sent, outcome.transferId), ok: true }
+    })
   }
 
   /** @throws SealiftError `settings_invalid` */
-  #sendOptions(given: SendFileOptions): SendOptions {
+  #sendOptions(given: ChosenOptions): SendOptions & { readonly to: string } {
     checkKinds(KINDS, this.#options)
     const { host, port, ...server } = this.#options
     const { signal, priority, conflict } = given
-    return { ...server, to: formatAddress(host, port), signal, priority, conflict, ...compression(given) }
+    const options = { ...server, to: formatAddress(host, port), signal, priority, conflict, ...compression(given) }
+    checkOptions(options)
+    checkCompression(options.compress, options.compressionLevel ?? null)
+    return options
   }
 }
+
+/** What the caller of either method may choose. */
+type ChosenOptions = Omit<SendFileOptions, 'onProgress'>
 
 /** A level without a codec means gzip here, as it did for those who know these classes. */
 function compression({
   compress,
   compressionLevel,
-}: SendFileOptions): Pick<SendOptions, 'compress' | 'compressionLevel'> {
+}: ChosenOptions): Pick<SendOptions, 'compressionLevel'> & { readonly compress: CompressSetting } {
   if (compress !== undefined) return { compress, compressionLevel }
   if (compressionLevel === undefined || compressionLevel === 0) return { compress: 'none' }
   return { compress: 'gzip', compressionLevel }
 }
 
-/** @throws SealiftError `usage` */
-function refuseFolder(path: string): void {
-  // What is wrong with it otherwise, whoever sends it says.
-  if (typeof path !== 'string') throw new SealiftError('settings_invalid', 'the path of a file must be a text')
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return
-  throw new SealiftError('usage', `this is a folder: ${escapeForDisplay(path)}`, { hint: 'sendFiles sends folders' })
+/** @throws SealiftError `settings_invalid` */
+function checkPath(path: string): void {
+  if (!TEXT.is(path)) throw new SealiftError('settings_invalid', 'the path of a file must be a text')
 }
 
-function sentFile(path: string, event: FileEvent | null): Omit<SentFile, 'transferId'> {
-  if (event === null || event.status === 'failed') throw new SealiftError('internal', 'nothing was said of the file')
-  const { sizeBytes, sha256, status } = event
-  return { path, bytes: sizeBytes ?? 0, sha256, status }
+/** @throws SealiftError `usage`, `path_missing`, `path_unreadable` */
+function checkFile(path: string): void {
+  checkPath(path)
+  if (findRoot(path, nodeFileSystem).stats.isDirectory()) throw folderGiven(path)
 }
 
-/** Where one file is sent, why it failed is why the call did. */
-function fileFailure(path: string, code: ErrorCode, { transferId }: SealiftError): SealiftError {
-  return new SealiftError(code, `${escapeForDisplay(path)} could not be sent`, {
-    ...(transferId === undefined ? {} : { transferId }),
-  })
+function sentFile(path: string, { sizeBytes, sha256, status }: FileEvent, transferId: string): SentFile {
+  return { path, transferId, bytes: sizeBytes ?? 0, sha256, status: status === 'skipped' ? status : 'ok' }
 }
