@@ -42,6 +42,10 @@ export const SERVER_SETTINGS = {
     'file with the public keys that may send, a line each',
     text,
   ),
+  tls: setting('ST_TLS', '--tls', 'false', 'whether senders come by TLS 1.3, with the certificate below', flag),
+  cert: setting('ST_CERT', '--cert <file>', '', 'certificate of this server, PEM, with those between it and its CA', text),
+  key: setting('ST_KEY', '--key <file>', '', 'private key of that certificate, PEM', text),
+  ca: setting('ST_CA', '--ca <file>', '', 'certificates of the CAs whose clients may send without a token, PEM', text),
   open: setting('ST_OPEN', '--open', 'false', 'whether everybody may send, without a key or token', flag),
   maxTransferBytes: setting(
     'ST_MAX_TRANSFER_SIZE',

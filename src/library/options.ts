@@ -51,6 +51,19 @@ export interface ServerOptions {
   readonly serverKey?: string | undefined
   /** Folder of keys and known servers; default the user's own, `~/.config/sealift` on Linux. */
   readonly configFolder?: string | undefined
+  /** The server is met by TLS 1.3, and known by its certificate: a CA vouches for it, and for the name that is dialled. */
+  readonly tls?: boolean | undefined
+  /** With `tls`: path of the certificates of the CAs that may vouch for the server, PEM. Default: those that Node trusts. */
+  readonly ca?: string | undefined
+  /** With `tls`: path of this side's certificate, PEM, for servers that know their senders by one; needs `key`. */
+  readonly cert?: string | undefined
+  /** With `tls`: path of the private key of `cert`, PEM. */
+  readonly key?: string | undefined
+  /**
+   * With `tls`: the name that the certificate must have; default the host of `to`. Where a certificate has no alternative
+   * names, its common name is compared with this one, and only with this one.
+   */
+  readonly serverName?: string | undefined
 }
 
 /** What `sendFiles` may be told. `pod`, `lan` or `listen` say where it listens; else that is this machine's Tailscale address. */
