@@ -61,8 +61,7 @@ export async function sendInParallel(paths: readonly string[], options: Parallel
     }
   })
   if (files.size > 0) {
-    const { send } = options
-    const company = await SendCompany.open(send.to, send, send.ledgerPath)
+    const company = await SendCompany.open(options.send, options.concurrency)
     try {
       await new ParallelSend([...files.values()], company, outcomes, options).run()
     } finally {

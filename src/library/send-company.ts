@@ -4,32 +4,41 @@
  */
 
 import type { Ledger } from '../ledger/ledger.ts'
-import type { ServerOptions } from './options.ts'
+import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES } from '../protocol/limits.ts'
+import type { SendOptions } from './options.ts'
 import { openEntrance, type ServerEntrance } from './server-entrance.ts'
 import { openUserLedger } from './user-ledger.ts'
 
+/** Of all transfers together: the chunk that each of them reads, times a few that it seals and sends meanwhile. */
+const CHUNKS_BYTES = 8 << 20
 /** Fewer than a server lets wait, of one address, by its defaults. */
 const MAX_MEETINGS = 4
 
 export class SendCompany {
   /** Open until {@link SendCompany.close}. */
   readonly ledger: Ledger
+  /** Of each transfer, at most, so that all together stay small. */
+  readonly maxChunkBytes: number
   readonly #entrance: ServerEntrance
   /** The first goes alone: what it learns of the server, and what its user is asked, the others need not. */
   #maxMeetings = 1
   #meetings = 0
   readonly #queue: (() => void)[] = []
 
-  private constructor(ledger: Ledger, entrance: ServerEntrance) {
+  private constructor(ledger: Ledger, entrance: ServerEntrance, concurrency: number) {
     this.ledger = ledger
+    this.maxChunkBytes = Math.max(MIN_CHUNK_BYTES, Math.min(MAX_CHUNK_BYTES, Math.floor(CHUNKS_BYTES / concurrency)))
     this.#entrance = entrance
   }
 
-  /** @throws SealiftError those of the entrance and of the ledger */
-  static async open(to: string, options: ServerOptions, ledgerPath: string | undefined): Promise<SendCompany> {
-    const entrance = await openEntrance(to, options)
+  /**
+   * @param concurrency how many transfers run at a time, at most
+   * @throws SealiftError those of the entrance and of the ledger
+   */
+  static async open(options: SendOptions & { readonly to: string }, concurrency: number): Promise<SendCompany> {
+    const entrance = await openEntrance(options.to, options)
     try {
-      return new SendCompany(await openUserLedger(ledgerPath), entrance)
+      return new SendCompany(await openUserLedger(options.ledgerPath), entrance, concurrency)
     } catch (error) {
       entrance.close()
       throw error

@@ -162,7 +162,7 @@ export class SenderRun {
         transferId: id,
         replaces: replaces?.id ?? null,
         name: this.#options.name ?? hostname(),
-        maxChunkBytes: MAX_CHUNK_BYTES,
+        maxChunkBytes: this.#options.company?.maxChunkBytes ?? MAX_CHUNK_BYTES,
         entries: manifest.count,
         files: this.#files,
         bytes: this.#offeredBytes,

@@ -18,10 +18,18 @@ import { sendFiles } from './send-files.ts'
 
 /** What a {@link SecureFileTransferClient} may be told. */
 export interface FileTransferClientOptions
-  extends ServerOptions, Pick<TransferOptions, 'ledgerPath' | 'bytesPerSecond' | 'name'> {
+  extends
+    Omit<ServerOptions, 'ca' | 'cert' | 'key'>,
+    Pick<TransferOptions, 'ledgerPath' | 'bytesPerSecond' | 'name'> {
   /** Name or address of the server. */
   readonly host: string
   readonly port: number
+  /** Certificates of the CAs that may vouch for the server, PEM: it is met by TLS 1.3. */
+  readonly cafile?: string | undefined
+  /** This side's certificate, PEM, for servers that know their senders by one; the server is met by TLS 1.3. */
+  readonly certfile?: string | undefined
+  /** Private key of that certificate, PEM. */
+  readonly keyfile?: string | undefined
 }
 
 /** What `sendFile` may be told. */
@@ -70,7 +78,14 @@ export type ParallelResult =
   | (SentFile & { readonly ok: true; readonly error?: undefined })
   | { readonly path: string; readonly ok: false; readonly error: SealiftError }
 
-const KINDS: Readonly<Record<'host' | 'port', Kind>> = { host: TEXT, port: whole(1, 65_535) }
+/** Those that `sendFiles` does not know by these names. */
+const KINDS: Readonly<Record<'host' | 'port' | 'cafile' | 'certfile' | 'keyfile', Kind>> = {
+  host: TEXT,
+  port: whole(1, 65_535),
+  cafile: TEXT,
+  certfile: TEXT,
+  keyfile: TEXT,
+}
 const CONCURRENCY: Readonly<Record<'concurrency', Kind>> = { concurrency: whole(1, 64) }
 const DEFAULT_CONCURRENCY = 4
 
@@ -156,9 +171,21 @@ export class SecureFileTransferClient {
   /** @throws SealiftError `settings_invalid` */
   #sendOptions(given: ChosenOptions): SendOptions & { readonly to: string } {
     checkKinds(KINDS, this.#options)
-    const { host, port, ...server } = this.#options
+    const { host, port, cafile, certfile, keyfile, ...server } = this.#options
+    const isTls = [cafile, certfile, keyfile].some((file) => file !== undefined)
     const { signal, priority, conflict } = given
-    const options = { ...server, to: formatAddress(host, port), signal, priority, conflict, ...compression(given) }
+    const options = {
+      ...server,
+      tls: server.tls ?? isTls,
+      ca: cafile,
+      cert: certfile,
+      key: keyfile,
+      to: formatAddress(host, port),
+      signal,
+      priority,
+      conflict,
+      ...compression(given),
+    }
     checkOptions(options)
     checkCompression(options.compress, options.compressionLevel ?? null)
     return options

@@ -21,6 +21,12 @@ export interface FileTransferServerOptions {
   readonly outputDir: string
   /** Let everybody in who reaches the port. Without it there has to be one of those that follow. */
   readonly open?: boolean | undefined
+  /** Certificate of the server, PEM: senders come by TLS 1.3. Without one they come by the sealed protocol. */
+  readonly certfile?: string | undefined
+  /** Private key of that certificate, PEM. */
+  readonly keyfile?: string | undefined
+  /** Certificates of the CAs whose clients may send without a token, PEM. */
+  readonly cafile?: string | undefined
   /** What senders are asked for who have no authorised key. */
   readonly token?: string | undefined
   /** The same, chosen by a person: at least 10 characters. */
@@ -61,6 +67,9 @@ const KINDS: Readonly<Record<CheckedOption, Kind>> = {
   port: whole(0, 65_535),
   outputDir: TEXT,
   open: FLAG,
+  certfile: TEXT,
+  keyfile: TEXT,
+  cafile: TEXT,
   token: TEXT,
   password: TEXT,
   authorizedKeys: TEXT,
@@ -160,16 +169,19 @@ export class SecureFileTransferServer implements AsyncIterable<ServerEvent> {
 }
 
 /** @throws SealiftError `settings_invalid` */
-function checkGuard({ open = false, token, password, authorizedKeys }: FileTransferServerOptions): void {
-  if (open || token !== undefined || password !== undefined || authorizedKeys !== undefined) return
+function checkGuard({ open = false, ...guards }: FileTransferServerOptions): void {
+  const { token, password, authorizedKeys, cafile } = guards
+  if (open || [token, password, authorizedKeys, cafile].some((guard) => guard !== undefined)) return
   throw new SealiftError('settings_invalid', 'nothing says who may send to this server', {
-    hint: 'give it authorizedKeys, a token or a password, or open: true to let everybody in',
+    hint: 'give it cafile, authorizedKeys, a token or a password, or open: true to let everybody in',
   })
 }
 
 /** @throws SealiftError `settings_invalid` */
 function settingsOf(options: FileTransferServerOptions): ServerSettings {
   const { host, port, outputDir, open, authorizedKeys, identity, ledgerPath, settings = {} } = options
+  const { certfile, keyfile, cafile } = options
+  const isTls = [certfile, keyfile, cafile].some((file) => file !== undefined)
   const unknown = Object.keys(settings).filter((name) => !Object.values(SERVER_SETTINGS).some(({ env }) => env === name))
   if (unknown.length > 0)
     throw new SealiftError('settings_invalid', `there is no setting of this name: ${unknown.join(', ')}`)
@@ -180,6 +192,10 @@ function settingsOf(options: FileTransferServerOptions): ServerSettings {
     open: open === undefined ? undefined : String(open),
     authorizedKeys,
     identity,
+    tls: isTls ? 'yes' : undefined,
+    cert: certfile,
+    key: keyfile,
+    ca: cafile,
   }
   const environment = { ...DEFAULTS, ...settings, ...(ledgerPath === undefined ? {} : { DB_PATH: ledgerPath }) }
   return resolveSettings(SERVER_SETTINGS, { flags, environment, file: null }).values

@@ -197,7 +197,7 @@ export class SenderSession {
     const { offer, onHello, probe } = this.#options
     onHello(hello)
     this.#session.awaitWord(null)
-    this.#maxChunkBytes = Math.min(hello.maxChunkBytes, MAX_CHUNK_BYTES)
+    this.#maxChunkBytes = Math.min(hello.maxChunkBytes, offer.maxChunkBytes, MAX_CHUNK_BYTES)
     const known = hello.known?.transferId === offer.transferId && hello.known.digest === offer.digest
     probe('offer')
     await this.#session.send({ type: 'offer', offer: { ...offer, manifestFollows: !known } })

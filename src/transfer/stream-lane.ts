@@ -16,8 +16,8 @@ import { type Clock, orAborted } from './clock.ts'
 import type { Chunk, Lane, LaneEnd, Receipt } from './lane.ts'
 import type { Session } from './session.ts'
 
-/** Sealed bytes that wait in this process, at most: enough to keep the socket busy while the next chunk is made. */
-const MAX_QUEUED_BYTES = 3 << 20
+/** Sealed chunks that wait in this process, at most: enough to keep the socket busy while the next one is made. */
+const MAX_QUEUED_CHUNKS = 3
 /** Chunks that are packed at once. The thread pool has four threads, and files are read on it too. */
 const MAX_PACKING = 3
 /** The rate is measured over at least so long. */
@@ -82,8 +82,9 @@ export class StreamLane implements Lane {
     for (;;) {
       signal.throwIfAborted()
       if (this.#session.isOver) return never(signal)
-      if (this.#session.queuedBytes >= MAX_QUEUED_BYTES) {
-        await orAborted(this.#session.drained(MAX_QUEUED_BYTES), signal)
+      const maxQueuedBytes = MAX_QUEUED_CHUNKS * this.limits.maxChunkBytes
+      if (this.#session.queuedBytes >= maxQueuedBytes) {
+        await orAborted(this.#session.drained(maxQueuedBytes), signal)
         continue
       }
       const room = this.limits.windowBytes - this.#unacknowledged.totalBytes
