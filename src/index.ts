@@ -45,8 +45,8 @@ export {
   type SendFileOptions,
   type SendFileResult,
   type SendInParallelOptions,
-  type SentFile,
 } from './library/transfer-client.ts'
+export type { SentFile } from './library/sent-file.ts'
 export type { ParallelProgress } from './library/progress-sum.ts'
 export { type FileTransferServerOptions, SecureFileTransferServer } from './library/transfer-server.ts'
 export type { ServerEvent } from './server/visit-report.ts'

@@ -13,8 +13,10 @@ import type { FileEvent, ProgressEvent, WarningEvent } from '../transfer/events.
 import { fileFailure, folderGiven } from './file-failures.ts'
 import { checkKinds, checkOptions, type Kind, TEXT, whole } from './option-checks.ts'
 import type { SendOptions, ServerOptions, TransferOptions } from './options.ts'
+import type { FileOutcome } from './parallel-send.ts'
 import type { ParallelProgress } from './progress-sum.ts'
 import { sendFiles } from './send-files.ts'
+import { type SentFile, sentFile } from './sent-file.ts'
 
 /** What a {@link SecureFileTransferClient} may be told. */
 export interface FileTransferClientOptions
@@ -47,20 +49,6 @@ export interface SendInParallelOptions extends Omit<SendFileOptions, 'onProgress
   readonly concurrency?: number | undefined
   /** Of all files together; at most 10 times a second. */
   readonly onProgress?: ((progress: ParallelProgress) => void) | undefined
-}
-
-/** A file that is safe at the server. */
-export interface SentFile {
-  /** As it was given. */
-  readonly path: string
-  /** UUID, the same at the server. */
-  readonly transferId: string
-  /** Size of the file. */
-  readonly bytes: number
-  /** SHA-256 that both sides have, hex; `null` where the server had this file already, and it was not read. */
-  readonly sha256: string | null
-  /** `skipped` where the server had it already, or keeps what is in its place. */
-  readonly status: 'ok' | 'skipped'
 }
 
 /** What became of one `sendFile`. */
@@ -139,7 +127,7 @@ export class SecureFileTransferClient {
       throw failure === null ? thrown : fileFailure(path, failure, toSealiftError(thrown).transferId)
     })
     if (sent === null) throw new SealiftError('internal', 'nothing was said of the file')
-    return { ...sentFile(path, sent, transferId), resumedBytes, bytesOnWire, seconds }
+    return { ...(await sentFile(path, sent, transferId)), resumedBytes, bytesOnWire, seconds }
   }
 
   /**
@@ -161,11 +149,13 @@ export class SecureFileTransferClient {
     const { concurrency = DEFAULT_CONCURRENCY, onProgress, onWarning } = options
     const { sendInParallel } = await import('./parallel-send.ts')
     const outcomes = await sendInParallel(paths, { send: this.#sendOptions(options), concurrency, onProgress, onWarning })
-    return outcomes.map((outcome, at) => {
-      const path = paths[at] as string
-      if (outcome.error !== null) return { path, ok: false, error: outcome.error }
-      return { ...sentFile(path, outcome.sent, outcome.transferId), ok: true }
-    })
+    const results: ParallelResult[] = []
+    for (const [at, path] of paths.entries()) {
+      const { error, sent, transferId } = outcomes[at] as FileOutcome
+      if (error !== null) results.push({ path, ok: false, error })
+      else results.push({ ...(await sentFile(path, sent, transferId)), ok: true })
+    }
+    return results
   }
 
   /** @throws SealiftError `settings_invalid` */
@@ -214,8 +204,4 @@ function checkPath(path: string): void {
 function checkFile(path: string): void {
   checkPath(path)
   if (findRoot(path, nodeFileSystem).stats.isDirectory()) throw folderGiven(path)
-}
-
-function sentFile(path: string, { sizeBytes, sha256, status }: FileEvent, transferId: string): SentFile {
-  return { path, transferId, bytes: sizeBytes ?? 0, sha256, status: status === 'skipped' ? status : 'ok' }
 }
