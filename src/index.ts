@@ -49,7 +49,7 @@ export {
 export type { SentFile } from './library/sent-file.ts'
 export type { ParallelProgress } from './library/progress-sum.ts'
 export { type FileTransferServerOptions, SecureFileTransferServer } from './library/transfer-server.ts'
-export type { ServerEvent } from './server/visit-report.ts'
+export type { ServerEvent } from './server/server-event.ts'
 export type { StopSignal } from './library/stop-signal.ts'
 export type { Transfer, TransferResult } from './library/transfer.ts'
 export type { CompressSetting, ConflictPolicy } from './protocol/choices.ts'

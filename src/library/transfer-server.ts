@@ -6,7 +6,7 @@
 import { SERVER_SETTINGS, type ServerSettings } from '../config/server-settings.ts'
 import { resolveSettings } from '../config/settings.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import type { ServerEvent } from '../server/visit-report.ts'
+import type { ServerEvent } from '../server/server-event.ts'
 import { EventQueue } from '../transfer/event-queue.ts'
 import { CALL, checkKinds, FLAG, type Kind, TEXT, whole } from './option-checks.ts'
 import type { RunningServer } from './receive-server.ts'

@@ -33,7 +33,8 @@ import { type Guest, GuestList } from './guest.ts'
 import { layOut } from './output-layout.ts'
 import { ReceptionDesk } from './reception-desk.ts'
 import type { VisitOptions } from './visit.ts'
-import { type ServerEvent, VisitReport } from './visit-report.ts'
+import type { ServerEvent } from './server-event.ts'
+import { VisitReport } from './visit-report.ts'
 
 export interface ReceivingServerOptions {
   readonly settings: ServerSettings

@@ -7,7 +7,7 @@ import { type FoundSetting, resolveSettings } from '../../config/settings.ts'
 import { formatFiles, formatSize } from '../../config/sizes.ts'
 import { startReceivingServer, type RunningServer } from '../../library/receive-server.ts'
 import { SealiftError, toSealiftError } from '../../protocol/errors.ts'
-import type { ServerEvent } from '../../server/visit-report.ts'
+import type { ServerEvent } from '../../server/server-event.ts'
 import { Output, type OutputOptions, shown } from '../output.ts'
 import { findPassword, identityPasswordFinder, tokenOfEnvironment } from '../secrets.ts'
 
