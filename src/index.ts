@@ -4,6 +4,12 @@
  * Importing it does nothing by itself. What it throws is a {@link SealiftError}.
  */
 
+export {
+  type CertificateKind,
+  type CertificateOptions,
+  createCertificate,
+  type CreatedCertificate,
+} from './library/create-certificate.ts'
 export { createIdentity, type Identity, type IdentityOptions } from './library/create-identity.ts'
 export {
   type CheckName,

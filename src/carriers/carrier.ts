@@ -20,10 +20,36 @@ export interface ByteSink {
   ended(error: SealiftError | null): void
 }
 
+/** Who showed a certificate at the other end. */
+export interface PeerCertificate {
+  /** `SHA256:` and 43 characters: of its public key. */
+  readonly fingerprint: string
+  /** Why no CA of this side vouches for it now, in words; `null` where one does. */
+  readonly fault: string | null
+}
+
+/** What is known of a stream that its carrier seals. */
+export interface StreamSeal {
+  /** 32 bytes that both ends of this connection know, and no other connection has. */
+  readonly channelBinding: Uint8Array
+  /** What seals it, `aes-256-gcm`. */
+  readonly cipher: string
+  /** Whether ML-KEM-768 took part, where this end can tell. */
+  readonly isHybrid: boolean
+  /** `null` where none was shown. */
+  readonly certificate: PeerCertificate | null
+}
+
 /** One connection. Delivers nothing before {@link ByteStream.start}. */
 export interface ByteStream {
   /** Who is at the other end, as this carrier knows it: IPv4 addresses never in their `::ffff:` form. */
   readonly peer: { readonly address: string; readonly port: number }
+  /**
+   * Only on carriers that seal: resolves once the stream is sealed; may be called again. A side that accepted begins with that
+   * here, and delivers and takes nothing before: so a stranger is given no work until it may have a place.
+   * @throws SealiftError `tls_failed`, `not_sealift`, `connection_lost`; the stream is of no use then
+   */
+  readonly seal?: (() => Promise<StreamSeal>) | undefined
   /** Begins to deliver. Called once. */
   start(sink: ByteSink): void
   /** Goes on after `filled` answered `false`; may be called when nothing was paused. */
@@ -38,6 +64,11 @@ export interface ByteStream {
   end(): Promise<void>
   /** Drops the connection at once, in both directions. May be called at any time, and twice. */
   destroy(): void
+}
+
+/** How a stream that stands around another one is sealed: as that one is. */
+export function sealerOf(stream: ByteStream): ByteStream['seal'] {
+  return stream.seal === undefined ? undefined : () => (stream.seal as () => Promise<StreamSeal>)()
 }
 
 export interface StreamListener {

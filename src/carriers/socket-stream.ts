@@ -25,9 +25,17 @@ export class SocketStream implements ByteStream {
   #writesUnderWay = 0
   #resuming = false
   #ending: Promise<void> | null = null
+  readonly #reset: () => void
 
-  constructor(socket: net.Socket, delivery: Delivery, peer: SocketPeer) {
+  /** @param reset drops the connection so that the other side sees a cut, where the socket cannot do it by itself */
+  constructor(
+    socket: net.Socket,
+    delivery: Delivery,
+    peer: SocketPeer,
+    reset: () => void = () => socket.resetAndDestroy(),
+  ) {
     this.#socket = socket
+    this.#reset = reset
     this.#delivery = delivery
     this.peer = peer
     socket.on('error', (error) => {
@@ -106,7 +114,7 @@ export class SocketStream implements ByteStream {
     this.#lost ??= connectionLost(this.peer, undefined)
     // A reset where bytes are lost, so that the other side does not take the cut for an orderly end. Where all was
     // written, the kernel goes on delivering it: the reason for the end, in the last record, still arrives
-    if (this.#writesUnderWay > 0) this.#socket.resetAndDestroy()
+    if (this.#writesUnderWay > 0) this.#reset()
     else this.#socket.destroy()
   }
 

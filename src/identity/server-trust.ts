@@ -1,6 +1,6 @@
 /**
  * Whether the key that a server shows is the right one: the one named by `--server-key`, else the one that was remembered
- * at the first meeting (S-10). One of these lives as long as one server is dialled.
+ * at the first meeting (S-10). Over TLS a CA has vouched for it already, and only a key that was named is looked at. One of these lives as long as one server is dialled.
  */
 
 import { compareBytes } from '../protocol/bytes.ts'
@@ -14,7 +14,8 @@ export interface ServerTrustOptions {
   readonly port: number
   /** Fingerprint that the user named, as `parseFingerprint` gives it, or `null`. */
   readonly pin: string | null
-  readonly knownHosts: KnownHosts
+  /** `null` over TLS. */
+  readonly knownHosts: KnownHosts | null
 }
 
 export class ServerTrust {
@@ -24,12 +25,12 @@ export class ServerTrust {
   /** @throws SealiftError `settings_invalid` where the list of known servers cannot be believed */
   constructor(options: ServerTrustOptions) {
     this.#options = options
-    this.#known = options.knownHosts.find(options.host, options.port)
+    this.#known = options.knownHosts?.find(options.host, options.port) ?? null
   }
 
   /** Whether there is a key to compare with now; else whatever key comes is taken for the server's. */
   get isKnown(): boolean {
-    return this.#options.pin !== null || this.#known !== null
+    return this.#options.pin !== null || this.#known !== null || this.#options.knownHosts === null
   }
 
   /**
@@ -45,7 +46,7 @@ export class ServerTrust {
         hint: 'somebody may be between you and the server, or --server-key names the key of another one',
       })
     }
-    if (this.#known !== null && compareBytes(this.#known.key, publicKey) !== 0)
+    if (knownHosts !== null && this.#known !== null && compareBytes(this.#known.key, publicKey) !== 0)
       throw keyChanged(host, port, this.#known, publicKey, knownHosts.path)
   }
 
@@ -59,7 +60,7 @@ export class ServerTrust {
   async confirm(publicKey: Uint8Array): Promise<void> {
     const { host, port, knownHosts } = this.#options
     this.check(publicKey)
-    if (this.#known !== null) return
+    if (this.#known !== null || knownHosts === null) return
     knownHosts.remember(host, port, publicKey)
     this.#known = knownHosts.find(host, port)
   }

@@ -4,6 +4,7 @@
  */
 
 import { dialTcp } from '../carriers/tcp.ts'
+import { dialTls } from '../carriers/tls.ts'
 import { formatAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { stretchPassword } from '../crypto/stretching.ts'
@@ -22,6 +23,7 @@ import { Redialling, type SessionOutcome } from './redialling.ts'
 import { SenderKeys } from './sender-keys.ts'
 import type { MeetingContext, SenderMeeting } from './sender-meeting.ts'
 import type { ServerEntrance } from './server-entrance.ts'
+import { rememberedTls } from './tls-entrance.ts'
 
 export class DiallingMeeting implements SenderMeeting {
   readonly waitMs = null
@@ -63,7 +65,7 @@ export class DiallingMeeting implements SenderMeeting {
     const { emit, ledger, key, replaced, options } = this.#context
     const { host, port } = this.#entrance
     const keys = (this.#keys = await SenderKeys.load(ledger, key, replaced))
-    await ledger.transfers.update(key, { host, plan: { port } })
+    await ledger.transfers.update(key, { host, plan: { port, ...rememberedTls(options) } })
     const redialling = (this.#redialling = new Redialling({
       clock: systemClock,
       connect: (stop) => this.#connect(keys, signal, stop),
@@ -114,7 +116,7 @@ export class DiallingMeeting implements SenderMeeting {
 
   #dialer(keys: SenderKeys, hurry: AbortSignal): Dialer {
     const { options, emit } = this.#context
-    const { host, port, staticKey, trust } = this.#entrance
+    const { host, port, staticKey, trust, tls } = this.#entrance
     return new Dialer({
       crypto: nodeCrypto,
       clock: systemClock,
@@ -140,7 +142,8 @@ export class DiallingMeeting implements SenderMeeting {
         },
       },
       dial: async (signal) => {
-        const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
+        const place = { host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal }
+        const stream = await (tls === null ? dialTcp(place) : dialTls({ ...place, trust: tls }))
         return paced(stream, options.bytesPerSecond, systemClock, hurry)
       },
       resumeKeys: () => keys.all,

@@ -4,17 +4,19 @@
 
 import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
+import type { ListenTlsOptions } from '../carriers/tls.ts'
 import type { ServerSettings } from '../config/server-settings.ts'
 import { parseSize } from '../config/sizes.ts'
 import { stretchPassword } from '../crypto/stretching.ts'
 import { ServerToken } from '../guard/server-token.ts'
 import { readAuthorizedKeys } from '../identity/authorized-keys.ts'
+import { readAuthorities, readOwnCertificate } from '../identity/certificate-files.ts'
 import { configFolder } from '../identity/config-folder.ts'
 import { readOrCreateKeyFile } from '../identity/key-file.ts'
 import { normalizePassword, normalizeServerPassword } from '../identity/password.ts'
 import { generateToken, normalizeToken } from '../identity/token.ts'
 import type { KeyPair } from '../protocol/crypto-port.ts'
-import { type SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { AdmitNeeds } from '../protocol/messages.ts'
 import { AuditLog } from '../server/audit-log.ts'
 import { ReceivingServer } from '../server/receiving-server.ts'
@@ -59,11 +61,12 @@ export interface RunningServer {
 }
 
 /**
- * @throws SealiftError `settings_invalid` (also where the log cannot be written), `auth_failed` where its key does not
+ * @throws SealiftError `settings_invalid` (also where the log cannot be written), `certificate_invalid`, `auth_failed` where its key does not
  *   open, those of the ledger, the ports and the output folder
  */
 export async function startReceivingServer(options: ReceiveServerOptions): Promise<RunningServer> {
   const { settings, onEvent, probe } = options
+  const tls = openTls(settings, onEvent)
   const identity = await openIdentity(settings.identity, options.identityPassword)
   try {
     const { authorizedKeys: keysPath } = settings
@@ -92,6 +95,7 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
         ledger,
         audit,
         identity,
+        tls,
         authorizedKeys,
         secret: gate,
         others,
@@ -131,6 +135,28 @@ export async function startReceivingServer(options: ReceiveServerOptions): Promi
   }
 }
 
+/** @returns `null` where the server is met without TLS @throws SealiftError `certificate_invalid`, `settings_invalid` */
+function openTls(
+  { tls, cert, key, ca }: ServerSettings,
+  onEvent: (event: ServerEvent) => void,
+): Pick<ListenTlsOptions, 'own' | 'clientCa'> | null {
+  if (!tls) {
+    const [name] = Object.entries({ cert, key, ca }).find(([, path]) => path !== null) ?? []
+    if (name === undefined) return null
+    throw new SealiftError('settings_invalid', `--${name} is for TLS, and this server is met without it`, {
+      hint: 'add --tls, or ST_TLS=yes',
+    })
+  }
+  if (cert === null || key === null)
+    throw new SealiftError('settings_invalid', 'TLS needs a certificate and its key', {
+      hint: 'name both: --cert FILE --key FILE; sealift cert server makes them',
+    })
+  const { dateFault, ...own } = readOwnCertificate(cert, key, Date.now())
+  if (dateFault !== null)
+    onEvent({ event: 'warning', code: 'certificate_time', message: `${dateFault}: senders will refuse this server` })
+  return { own, clientCa: ca === null ? null : readAuthorities(ca) }
+}
+
 async function openIdentity(
   path: string | null,
   askPassword: ReceiveServerOptions['identityPassword'],
@@ -159,7 +185,8 @@ async function chooseGate({ settings, token, password }: ReceiveServerOptions, i
     return { others: 'password', token: null, gate: guarded(secret) }
   }
   if (token === undefined && settings.open) return { others: 'nothing', token: null, gate: null }
-  if (token === undefined && settings.authorizedKeys !== null) return { others: null, token: null, gate: null }
+  const { authorizedKeys, ca } = settings
+  if (token === undefined && (authorizedKeys !== null || ca !== null)) return { others: null, token: null, gate: null }
   const shared = token ?? generateToken(4, randomBytes)
   return { others: 'token', token: shared, gate: guarded(normalizeToken(shared)) }
 }

@@ -5,6 +5,7 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { TlsTrust } from '../carriers/tls.ts'
 import { parseServerAddress } from '../config/address.ts'
 import { configFolder } from '../identity/config-folder.ts'
 import { readKeyFile, readOrCreateKeyFile } from '../identity/key-file.ts'
@@ -16,6 +17,7 @@ import { normalizeToken } from '../identity/token.ts'
 import type { KeyPair } from '../protocol/crypto-port.ts'
 import { DEFAULT_SERVER_PORT } from '../protocol/limits.ts'
 import type { ServerOptions } from './options.ts'
+import { openTls } from './tls-entrance.ts'
 
 /** In the folder of the user's own keys. */
 const KNOWN_HOSTS_FILE = 'known_hosts'
@@ -29,6 +31,8 @@ export interface ServerEntrance {
   /** This side's key pair: whose its transfers are. Zeroed by {@link ServerEntrance.close}. */
   readonly staticKey: KeyPair
   readonly trust: ServerTrust
+  /** How it is met by TLS; `null`: without. */
+  readonly tls: TlsTrust | null
   /** Normalised; `null` where it was not given. */
   readonly token: Uint8Array | null
   readonly password: Uint8Array | null
@@ -42,12 +46,14 @@ export interface ServerEntrance {
 export async function openEntrance(to: string, options: ServerOptions): Promise<ServerEntrance> {
   const { host, port } = parseServerAddress(to, DEFAULT_SERVER_PORT)
   const { token, password, serverKey } = options
+  const tls = openTls(options)
   const folder = options.configFolder ?? configFolder(process.env)
   const trust = new ServerTrust({
     host,
     port,
     pin: serverKey === undefined ? null : parseFingerprint(serverKey, '--server-key'),
-    knownHosts: new KnownHosts(join(folder, KNOWN_HOSTS_FILE)),
+    // A CA vouches for the server then, and its certificate for the name.
+    knownHosts: tls === null ? new KnownHosts(join(folder, KNOWN_HOSTS_FILE)) : null,
   })
   const secrets = {
     token: token === undefined ? null : normalizeToken(token),
@@ -59,6 +65,7 @@ export async function openEntrance(to: string, options: ServerOptions): Promise<
     port,
     staticKey,
     trust,
+    tls,
     ...secrets,
     close: () => {
       staticKey.privateKey.fill(0)

@@ -4,9 +4,13 @@
  * All of it is synchronous, so that the records of a session keep their order by themselves. Secrets come back in buffers that the caller owns and zeroes.
  */
 
-/** Record ciphers, by the number that INIT and RESP use. */
+/** Ciphers that records are sealed with, by the number that INIT and RESP use. */
 export const CIPHERS = { 'aes-256-gcm': 1, 'chacha20-poly1305': 2 } as const
 export type CipherName = keyof typeof CIPHERS
+
+/** What records are kept safe by: a cipher of their own, or `tls`, the stream below them. */
+export const RECORD_CIPHERS = { ...CIPHERS, tls: 3 } as const
+export type RecordCipher = keyof typeof RECORD_CIPHERS
 
 export interface KeyPair {
   readonly publicKey: Uint8Array

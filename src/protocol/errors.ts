@@ -55,6 +55,14 @@ export const ERROR_TABLE = {
     meaning: 'the transfer has ended; there is nothing to resume',
   },
 
+  certificate_invalid: {
+    wire: 13,
+    http: 400,
+    exit: 2,
+    retryable: false,
+    meaning: "a certificate or key file of this side is missing, malformed, open to others, or not of the other's pair",
+  },
+
   rejected: { wire: 20, http: 403, exit: 3, retryable: false, meaning: 'the other side said no' },
   declined: { wire: 21, http: 403, exit: 3, retryable: false, meaning: 'this side said no' },
   conflict: {
@@ -107,6 +115,42 @@ export const ERROR_TABLE = {
     exit: 4,
     retryable: false,
     meaning: "the other side's key is not the one that is known",
+  },
+
+  certificate_untrusted: {
+    wire: 34,
+    http: 502,
+    exit: 4,
+    retryable: false,
+    meaning: 'no CA that is trusted here vouches for the certificate of the server',
+  },
+  certificate_name: {
+    wire: 35,
+    http: 502,
+    exit: 4,
+    retryable: false,
+    meaning: 'the certificate of the server is for another name, or for none',
+  },
+  certificate_time: {
+    wire: 36,
+    http: 502,
+    exit: 4,
+    retryable: false,
+    meaning: 'a certificate has expired, or is not valid yet',
+  },
+  certificate_refused: {
+    wire: 37,
+    http: 403,
+    exit: 4,
+    retryable: false,
+    meaning: 'the server wants a certificate of its sender, and got none that it accepts',
+  },
+  tls_failed: {
+    wire: 38,
+    http: 502,
+    exit: 4,
+    retryable: false,
+    meaning: 'TLS could not be agreed on: an older version, or a handshake that was broken off by the other side',
   },
 
   port_in_use: { wire: 40, http: 503, exit: 5, retryable: true, meaning: 'something else listens on the port' },

@@ -6,8 +6,8 @@
  */
 
 import { ByteReader, ByteWriter, concatBytes } from './bytes.ts'
-import { CIPHERS } from './crypto-port.ts'
-import type { CipherName } from './crypto-port.ts'
+import { RECORD_CIPHERS } from './crypto-port.ts'
+import type { RecordCipher } from './crypto-port.ts'
 import { ERROR_TABLE, SealiftError, errorCodeFromWire } from './errors.ts'
 import type { ErrorCode } from './errors.ts'
 import { RESUME_ID_BYTES } from './key-schedule.ts'
@@ -49,7 +49,7 @@ export type Purpose = keyof typeof PURPOSES
 export interface InitMessage {
   readonly versions: readonly number[]
   readonly suites: readonly Suite[]
-  readonly ciphers: readonly CipherName[]
+  readonly ciphers: readonly RecordCipher[]
   /** ML-KEM-768 public key, 1,184 bytes. */
   readonly kemPublicKey: Uint8Array | null
   /** One more stream of a session, rather than its successor. */
@@ -69,7 +69,7 @@ export interface InitMessage {
 
 interface RespHead {
   readonly version: number
-  readonly cipher: CipherName
+  readonly cipher: RecordCipher
 }
 
 export interface ShareResp extends RespHead {
@@ -142,7 +142,7 @@ export function encodeInit(message: InitMessage): Uint8Array {
   )
   writeList(
     writer,
-    message.ciphers.map((cipher) => CIPHERS[cipher]),
+    message.ciphers.map((cipher) => RECORD_CIPHERS[cipher]),
   )
   writeKem(writer, message.kemPublicKey)
   writer
@@ -165,7 +165,7 @@ export function decodeInit(body: Uint8Array): InitMessage {
   const reader = new ByteReader(body)
   const versions = readList(reader)
   const suites = knownNames(SUITES, readList(reader))
-  const ciphers = knownNames(CIPHERS, readList(reader))
+  const ciphers = knownNames(RECORD_CIPHERS, readList(reader))
   const kemPublicKey = readKem(reader, KEM_PUBLIC_KEY_BYTES)
   const join = reader.u8()
   if (join > 1) throw new SealiftError('protocol_violation', 'INIT has a malformed flag')
@@ -204,7 +204,7 @@ export function decodeInit(body: Uint8Array): InitMessage {
 /** @returns the body of RESP */
 export function encodeResp(message: RespMessage): Uint8Array {
   const writer = new ByteWriter(1280)
-  writer.u8(message.version).u8(SUITES[message.suite]).u8(CIPHERS[message.cipher])
+  writer.u8(message.version).u8(SUITES[message.suite]).u8(RECORD_CIPHERS[message.cipher])
   if (message.suite === 'noise-xx') return writer.bytes(message.noise).finish()
   writeKem(writer, message.kemCiphertext)
   writer.u8(message.resumeIndex ?? NO_RESUME_INDEX).bytes(message.share)
@@ -219,7 +219,7 @@ export function decodeResp(body: Uint8Array): RespMessage {
   const reader = new ByteReader(body)
   const version = reader.u8()
   const suite = nameOf(SUITES, reader.u8())
-  const cipher = nameOf(CIPHERS, reader.u8())
+  const cipher = nameOf(RECORD_CIPHERS, reader.u8())
   if (suite === null || cipher === null) throw notOffered()
   if (suite === 'noise-xx') {
     if (reader.left < MIN_NOISE_RESP_BYTES) throw new SealiftError('protocol_violation', 'RESP ends too early')
@@ -288,6 +288,7 @@ const ABORT_MEANINGS: Partial<Record<ErrorCode, string>> = {
   auth_failed: 'the other side did not accept the token, password or key',
   token_burned: 'the other side met too many wrong guesses; its token is void',
   peer_refused: 'the other side does not take connections from here',
+  certificate_refused: 'the other side lets nobody in without a certificate that it accepts',
   peer_stopped: 'the other side was stopped',
   session_taken: 'the other side is busy with another receiver',
   protocol_violation: 'the other side did not understand this one',

@@ -6,7 +6,7 @@
  * at the two places that {@link ResponderStep} leaves for it.
  */
 
-import type { CipherName, CryptoPort, KeyPair } from './crypto-port.ts'
+import type { RecordCipher, CryptoPort, KeyPair } from './crypto-port.ts'
 import { cpaceGenerator } from './cpace.ts'
 import { SealiftError, toSealiftError } from './errors.ts'
 import {
@@ -96,7 +96,7 @@ interface Choice {
 
 /** What the choices of INIT and RESP come to, whatever the suite. */
 interface Chosen {
-  readonly cipher: CipherName
+  readonly cipher: RecordCipher
   readonly join: boolean
   readonly kem: { readonly ciphertext: Uint8Array; readonly secret: Uint8Array } | null
 }
@@ -326,7 +326,7 @@ export class ResponderHandshake {
  * Where both prefer the same cipher, that one. Where they differ, one of them has no instructions for AES and would be
  * the slower end by far, while ChaCha20 is fast on both.
  */
-function chooseCipher(own: readonly CipherName[], offered: readonly CipherName[]): CipherName {
+function chooseCipher(own: readonly RecordCipher[], offered: readonly RecordCipher[]): RecordCipher {
   const shared = own.filter((cipher) => offered.includes(cipher))
   const first = shared[0]
   if (first === undefined) throw new SealiftError('version_mismatch', 'the two sides share no cipher')

@@ -9,7 +9,7 @@
 import { concatBytes, encodeUtf8 } from './bytes.ts'
 import { cpaceSessionKey, prependLengths } from './cpace.ts'
 import type { CpaceMessage } from './cpace.ts'
-import type { CipherName, CryptoPort, Kem } from './crypto-port.ts'
+import type { CipherName, CryptoPort, Kem, RecordCipher } from './crypto-port.ts'
 import { SealiftError } from './errors.ts'
 import { SHARE_BYTES } from './handshake-messages.ts'
 import type { Purpose, Suite } from './handshake-messages.ts'
@@ -27,7 +27,7 @@ export interface ResumeCredential {
 /** What a confirmed handshake ends with. The buffers are the caller's to zero. */
 export interface SessionSecrets {
   readonly suite: Suite
-  readonly cipher: CipherName
+  readonly cipher: RecordCipher
   /** Whether ML-KEM-768 took part. */
   readonly kem: boolean
   /** SHA-256 of context, INIT and RESP, 32 bytes; public, and different in every session. */
@@ -52,6 +52,8 @@ export interface HandshakeParameters {
   readonly purpose: Purpose
   /** What the channel below is known by (TLS exporter, Noise hash), empty where there is none; equal on both sides. */
   readonly channelBinding: Uint8Array
+  /** The channel below is TLS, which the binding is of: records are left to it, and to nothing else. Default: they are not. */
+  readonly isSealed?: boolean
   /** Ciphers to allow, the preferred one first; all that the crypto port has where absent. */
   readonly ciphers?: readonly CipherName[]
   /** `false` leaves ML-KEM out even where the runtime has it. */
@@ -71,8 +73,16 @@ export function handshakeContext(parameters: HandshakeParameters): Uint8Array {
   )
 }
 
-/** The ciphers that a side allows and its runtime has. */
-export function allowedCiphers({ crypto, ciphers }: HandshakeParameters): readonly CipherName[] {
+/**
+ * The ciphers that a side allows and its runtime has. Records without a seal of their own are allowed exactly where the
+ * channel is sealed, so that nobody between the two sides can choose them.
+ * @throws SealiftError `internal` for a sealed channel that nothing is bound to
+ */
+export function allowedCiphers(parameters: HandshakeParameters): readonly RecordCipher[] {
+  const { crypto, ciphers, isSealed = false, channelBinding } = parameters
+  if (isSealed && channelBinding.length === 0)
+    throw new SealiftError('internal', 'records are left to a channel that nothing is bound to')
+  if (isSealed) return ['tls']
   return ciphers === undefined ? crypto.ciphers : ciphers.filter((cipher) => crypto.ciphers.includes(cipher))
 }
 
@@ -167,7 +177,7 @@ export function noiseSecret(noise: HandshakeState): Uint8Array {
 /** The whole of both offers, chosen and confirmed: what the last two messages prove to be equal on both sides. */
 export interface Agreement {
   readonly suite: Suite
-  readonly cipher: CipherName
+  readonly cipher: RecordCipher
   readonly kem: boolean
   readonly join: boolean
   /** Under `resume`, the key that was used; `null` under the others, which make a new one. */

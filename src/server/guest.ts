@@ -1,6 +1,6 @@
 /**
- * Who may send to a server, and as whom (PROTOCOL 1.8–1.11): by an authorised key, by its token or password, by the key
- * of an earlier meeting, or because it is open to everybody.
+ * Who may send to a server, and as whom (PROTOCOL 1.8–1.11): by an authorised key, by a certificate, by its token or
+ * password, by the key of an earlier meeting, or because it is open to everybody.
  *
  * Decides on what the handshake proved. Knows no sockets, and no limits of addresses.
  */
@@ -32,6 +32,8 @@ export interface GuestListOptions {
   readonly authorizedKeys: () => AuthorizedKeys | null
   /** What those are asked for whose key is not on the list; `null`: they are not let in. */
   readonly others: AdmitNeeds | null
+  /** Whether certificates are asked for: one that a CA vouches for lets in. */
+  readonly takesCertificates: boolean
 }
 
 export class GuestList {
@@ -44,31 +46,41 @@ export class GuestList {
   /**
    * What a peer is asked for besides its keys.
    * @throws SealiftError `auth_failed` where the key of an earlier meeting is not served any more, `peer_refused` where
-   *   only authorised keys come in
+   *   only authorised keys come in, `certificate_refused` where its certificate is none, or another one is needed
    */
   async judge(peer: ConfirmedPeer): Promise<AdmitNeeds> {
+    const fault = peer.certificate?.fault ?? null
+    if (fault !== null)
+      throw new SealiftError('certificate_refused', `the certificate of the sender is not accepted: ${fault}`)
     if (peer.suite === 'resume') {
-      await this.#ownerOfEarlier(peer.resumeId)
+      await this.#ownerOfEarlier(peer)
       return 'nothing'
     }
-    if (this.#find(peer.peerStaticKey) !== null) return 'nothing'
-    const { others } = this.#options
+    if (peer.certificate !== null || this.#find(peer.peerStaticKey) !== null) return 'nothing'
+    const { others, takesCertificates } = this.#options
+    if (others === null && takesCertificates)
+      throw new SealiftError('certificate_refused', 'the sender shows no certificate, and its key is not authorised')
     if (others === null) throw new SealiftError('peer_refused', 'the key of the sender is not authorised')
     return others
   }
 
   /** Who a peer is that was let in. @throws SealiftError as {@link GuestList.judge} */
   async identify(peer: ConfirmedPeer): Promise<Guest> {
-    const { resumeId, peerStaticKey } = peer
-    const owner = peerStaticKey === null ? await this.#ownerOfEarlier(resumeId) : fingerprintOf(peerStaticKey)
+    const { resumeId } = peer
+    const owner = GuestList.ownerOf(peer) ?? (await this.#ownerOfEarlier(peer))
     const key = this.#options.authorizedKeys()?.findByFingerprint(owner) ?? null
     const label = key?.name ?? owner.slice(owner.indexOf(':') + 1).slice(0, LABEL_CHARACTERS)
     return { owner, key, resumeId, folder: key?.folder ?? null, label: asComponent(label) }
   }
 
-  /** By what a peer is let in that came with its key: remembered beside the key for coming back. */
-  wayIn(peerStaticKey: Uint8Array | null): 'key' | 'other' {
-    return this.#find(peerStaticKey) === null ? 'other' : 'key'
+  /** Whose fingerprint its transfers are by; `null` under `resume`, where the ledger knows. */
+  static ownerOf({ peerStaticKey, certificate }: Pick<ConfirmedPeer, 'peerStaticKey' | 'certificate'>): string | null {
+    return peerStaticKey === null ? null : (certificate?.fingerprint ?? fingerprintOf(peerStaticKey))
+  }
+
+  /** By what a peer is let in that came with its key or certificate: remembered beside the key for coming back. */
+  wayIn({ peerStaticKey, certificate }: Pick<ConfirmedPeer, 'peerStaticKey' | 'certificate'>): 'key' | 'other' {
+    return certificate === null && this.#find(peerStaticKey) === null ? 'other' : 'key'
   }
 
   #find(peerStaticKey: Uint8Array | null): AuthorizedKey | null {
@@ -76,14 +88,15 @@ export class GuestList {
   }
 
   /** Whose transfer the key of an earlier meeting is for. By what it was let in then, it must be let in today. */
-  async #ownerOfEarlier(resumeId: Uint8Array): Promise<string> {
+  async #ownerOfEarlier({ resumeId, certificate }: ConfirmedPeer): Promise<string> {
     const { ledger, others, authorizedKeys } = this.#options
     const row = await ledger.resumeKeys.findById(resumeId, 'receiver')
     row?.resumeKey.fill(0)
     const transfer = row === null || row.transfer === null ? null : await ledger.transfers.get(row.transfer)
     const owner = transfer?.userId ?? null
-    const mayCome =
-      row?.wayIn === 'key' ? (authorizedKeys()?.findByFingerprint(owner ?? '') ?? null) !== null : others !== null
+    const isAuthorized = (): boolean =>
+      certificate?.fingerprint === owner || (authorizedKeys()?.findByFingerprint(owner ?? '') ?? null) !== null
+    const mayCome = row?.wayIn === 'key' ? isAuthorized() : others !== null
     if (owner === null || !mayCome)
       throw new SealiftError('auth_failed', 'the key of an earlier meeting is not served any more')
     return owner

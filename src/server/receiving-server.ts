@@ -7,8 +7,9 @@
 
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
-import type { StreamListener } from '../carriers/carrier.ts'
+import type { ByteStream, StreamListener } from '../carriers/carrier.ts'
 import { listenTcp } from '../carriers/tcp.ts'
+import { listenTls, type ListenTlsOptions } from '../carriers/tls.ts'
 import type { ServerSettings } from '../config/server-settings.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { freeBytes } from '../files/free-space.ts'
@@ -20,7 +21,7 @@ import type { Ban } from '../ledger/bans.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { toHex } from '../protocol/bytes.ts'
 import type { KeyPair } from '../protocol/crypto-port.ts'
-import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { type ErrorCode, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { AdmitNeeds, Offer } from '../protocol/messages.ts'
 import { Admission, type ConfirmedPeer } from '../transfer/admission.ts'
 import { systemClock } from '../transfer/clock.ts'
@@ -43,6 +44,8 @@ export interface ReceivingServerOptions {
   readonly audit: AuditLog
   /** The server's identity, borrowed for its life. */
   readonly identity: KeyPair
+  /** What it shows over TLS, and whose certificates it takes there; `null`: it is met without TLS. */
+  readonly tls: Pick<ListenTlsOptions, 'own' | 'clientCa'> | null
   readonly authorizedKeys: () => AuthorizedKeys | null
   /** The token or password that others are asked for; `null` where there is none. */
   readonly secret: TokenGate | null
@@ -58,6 +61,9 @@ export interface ReceivingServerOptions {
   readonly probe?: StageProbe | undefined
 }
 
+/** Refusals that somebody earns who tries what is not theirs. */
+const STRANGERS: readonly ErrorCode[] = ['peer_refused', 'certificate_refused']
+
 export class ReceivingServer {
   readonly #options: ReceivingServerOptions
   readonly #desk: ReceptionDesk
@@ -72,8 +78,9 @@ export class ReceivingServer {
 
   constructor(options: ReceivingServerOptions) {
     this.#options = options
-    const { settings, ledger, authorizedKeys, others, secret } = options
-    this.#guests = new GuestList({ ledger, authorizedKeys, others })
+    const { settings, ledger, authorizedKeys, others, secret, tls } = options
+    const takesCertificates = tls !== null && tls.clientCa !== null
+    this.#guests = new GuestList({ ledger, authorizedKeys, others, takesCertificates })
     this.#door = new Door({
       settings,
       ledger,
@@ -112,7 +119,7 @@ export class ReceivingServer {
    * @throws SealiftError `port_in_use`, `address_unavailable`, `target_read_only`, `target_not_folder`; that of the ledger
    */
   async start(): Promise<{ readonly address: string; readonly port: number }> {
-    const { ledger, settings, audit, onConnection } = this.#options
+    const { ledger, settings, audit, onConnection, tls } = this.#options
     checkTarget(this.#outputDir)
     const unfinished = await ledger.transfers.listUnfinished('receiver')
     removeStaleStaging(this.#outputDir, Date.now(), new Set(unfinished.map(({ id }) => id)))
@@ -121,17 +128,18 @@ export class ReceivingServer {
     await ledger.bans.adopt()
     const keys = await ledger.resumeKeys.listOwned()
     for (const { resumeId, resumeKey } of keys) this.#resumeKeys.set(toHex(resumeId), resumeKey)
-    this.#listener = await listenTcp({
+    const place = {
       host: settings.host,
       port: settings.port,
-      onStream: (stream) => {
+      onStream: (stream: ByteStream) => {
         onConnection()
         audit.note({ event: 'connection', peer: stream.peer.address, detail: { port: stream.peer.port } })
         let drop: (error: SealiftError) => void = () => undefined
         const entered = this.#door.enter(stream, (error) => drop(error))
         drop = this.#admission.accept(entered)
       },
-    })
+    }
+    this.#listener = await (tls === null ? listenTcp(place) : listenTls({ ...place, ...tls }))
     const { port } = this.#listener
     await audit.write({ event: 'server', detail: { status: 'started', port, identity: this.fingerprint } })
     return { address: settings.host, port }
@@ -169,17 +177,17 @@ export class ReceivingServer {
         try {
           return await this.#guests.judge(peer)
         } catch (error) {
-          // A key that is not on the list is a guess at one that is.
-          if (toSealiftError(error).code === 'peer_refused') await this.#door.strangerCame(address)
+          // A key that is not on the list is a guess at one that is, and so is a certificate.
+          if (STRANGERS.includes(toSealiftError(error).code)) await this.#door.strangerCame(address)
           throw error
         }
       },
       findResumeKey: (id) => this.#resumeKeys.get(toHex(id)) ?? null,
-      commit: async ({ suite, cipher, resumeId, resumeKey, peerStaticKey }, { address }) => {
-        const owner = peerStaticKey === null ? null : fingerprintOf(peerStaticKey)
+      commit: async ({ suite, cipher, resumeId, resumeKey, peerStaticKey }, { address }, certificate) => {
+        const owner = GuestList.ownerOf({ peerStaticKey, certificate })
         await audit.write({ event: 'handshake', peer: address, owner, detail: { suite, cipher } })
         if (suite === 'resume') return
-        const wayIn = this.#guests.wayIn(peerStaticKey)
+        const wayIn = this.#guests.wayIn({ peerStaticKey, certificate })
         const kept = { resumeId, resumeKey, role: 'receiver', peer: address, wayIn, confirmed: true } as const
         await ledger.resumeKeys.save(kept)
         this.#resumeKeys.set(toHex(resumeId), resumeKey)

@@ -1,6 +1,6 @@
 /** A stream whose end is told, so that what was counted for a connection is counted no longer. */
 
-import type { ByteSink, ByteStream } from '../carriers/carrier.ts'
+import { type ByteSink, type ByteStream, sealerOf } from '../carriers/carrier.ts'
 
 /** @param onGone called once, when this side has let go of the stream or the connection broke */
 export function watchedStream(stream: ByteStream, onGone: () => void): ByteStream {
@@ -12,6 +12,7 @@ export function watchedStream(stream: ByteStream, onGone: () => void): ByteStrea
   }
   return {
     peer: stream.peer,
+    seal: sealerOf(stream),
     start: (sink: ByteSink) =>
       stream.start({
         space: () => sink.space(),

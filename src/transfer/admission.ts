@@ -7,7 +7,7 @@
  * confirm a handshake, so a connection counts as unconfirmed until it has given what is asked for inside (1.10).
  */
 
-import type { ByteStream } from '../carriers/carrier.ts'
+import type { ByteStream, PeerCertificate, StreamSeal } from '../carriers/carrier.ts'
 import type { CryptoPort, KeyPair } from '../protocol/crypto-port.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { SessionSecrets } from '../protocol/handshake.ts'
@@ -24,7 +24,10 @@ import { Session } from './session.ts'
 import type { TokenGate } from './token-gate.ts'
 
 /** Who is at the other end of a confirmed session. */
-export type ConfirmedPeer = Pick<SessionSecrets, 'suite' | 'resumeId' | 'peerStaticKey'>
+export interface ConfirmedPeer extends Pick<SessionSecrets, 'suite' | 'resumeId' | 'peerStaticKey'> {
+  /** What it showed to the stream below; `null` where that asks for none, or it has none. */
+  readonly certificate: PeerCertificate | null
+}
 
 export interface AdmissionOptions {
   readonly crypto: CryptoPort
@@ -43,7 +46,11 @@ export interface AdmissionOptions {
   /** Refuses by throwing, before the handshake; asked for every connection. */
   checkPeer?(peer: ByteStream['peer']): Promise<void>
   /** Makes the resume key durable, and with it the end of the token; the peer is told only after that. */
-  readonly commit: (secrets: SessionSecrets, peer: ByteStream['peer']) => Promise<void>
+  readonly commit: (
+    secrets: SessionSecrets,
+    peer: ByteStream['peer'],
+    certificate: PeerCertificate | null,
+  ) => Promise<void>
   onRefused(peer: ByteStream['peer'], error: SealiftError, guess: { wrong: boolean; burned: boolean }): void
   onSession(session: Session, peer: ConfirmedPeer): void
   /** A fault of this side, such as a ledger that cannot be written: nothing can be admitted any more. */
@@ -54,6 +61,8 @@ interface Unconfirmed {
   readonly stream: ByteStream
   readonly inbox: Inbox
   readonly frames: FrameReader
+  /** Once it is there, on a carrier that seals. */
+  seal: StreamSeal | null
   /** On a server, once the handshake is confirmed. */
   session: Session | null
 }
@@ -84,7 +93,7 @@ export class Admission {
       return () => undefined
     }
     const inbox = new Inbox(stream)
-    const connection: Unconfirmed = { stream, inbox, frames: new FrameReader(inbox), session: null }
+    const connection: Unconfirmed = { stream, inbox, frames: new FrameReader(inbox), seal: null, session: null }
     // A Set keeps its order: the first one is the oldest.
     const oldest =
       this.#unconfirmed.size >= MAX_UNCONFIRMED_CONNECTIONS ? this.#unconfirmed.values().next().value : undefined
@@ -141,16 +150,19 @@ export class Admission {
       this.#drop(connection, new SealiftError('peer_silent', 'the handshake took too long')),
     )
     const { crypto, purpose, gate, staticKey } = this.#options
-    const handshake = new ResponderHandshake({
-      crypto,
-      purpose,
-      staticKey,
-      channelBinding: new Uint8Array(),
-      password: () => gate?.password() ?? null,
-      findResumeKey: (id) => this.#options.findResumeKey(id),
-    })
+    let handshake: ResponderHandshake | null = null
     try {
       await this.#options.checkPeer?.(stream.peer)
+      const seal = (connection.seal = (await stream.seal?.()) ?? null)
+      handshake = new ResponderHandshake({
+        crypto,
+        purpose,
+        staticKey,
+        channelBinding: seal?.channelBinding ?? new Uint8Array(),
+        isSealed: seal !== null,
+        password: () => gate?.password() ?? null,
+        findResumeKey: (id) => this.#options.findResumeKey(id),
+      })
       await this.#handshake(connection, handshake, cancel)
     } catch (thrown) {
       const error = toSealiftError(thrown)
@@ -160,7 +172,7 @@ export class Admission {
       this.#options.onRefused(stream.peer, error, { wrong, burned: false })
     } finally {
       cancel()
-      handshake.destroy()
+      handshake?.destroy()
       this.#unconfirmed.delete(connection)
     }
   }
@@ -201,7 +213,7 @@ export class Admission {
     cancelDeadline()
     if (purpose === 'direct') gate?.spend(stream.peer.address)
     try {
-      await this.#options.commit(secrets, stream.peer)
+      await this.#options.commit(secrets, stream.peer, connection.seal?.certificate ?? null)
     } catch (thrown) {
       const error = toSealiftError(thrown)
       connection.session?.fail(error)
@@ -212,7 +224,10 @@ export class Admission {
     // A server's peer is told by ADMIT, which the session remembers: another word of it before would be out of order.
     if (connection.session === null) await stream.write([answer])
     else await connection.session.send({ type: 'admit', admit: { needs: 'nothing' } })
-    this.#options.onSession(connection.session ?? this.#newSession(connection, secrets), whoIs(secrets))
+    this.#options.onSession(
+      connection.session ?? this.#newSession(connection, secrets),
+      whoIs(secrets, connection.seal),
+    )
   }
 
   /** Confirms a server's session and asks inside it for what else is wanted. */
@@ -222,21 +237,21 @@ export class Admission {
     await stream.write([confirm])
     const session = this.#newSession(connection, secrets)
     connection.session = session
-    const needs = (await this.#options.judge?.(whoIs(secrets), stream.peer)) ?? 'nothing'
+    const needs = (await this.#options.judge?.(whoIs(secrets, connection.seal), stream.peer)) ?? 'nothing'
     if (needs === 'nothing') return
     if (gate === null) throw new SealiftError('internal', 'a server asks for a secret that it does not have')
     await session.send({ type: 'admit', admit: { needs } })
     await challenge(session, crypto, gate)
   }
 
-  #newSession({ stream, inbox }: Unconfirmed, secrets: SessionSecrets): Session {
+  #newSession({ stream, inbox, seal }: Unconfirmed, secrets: SessionSecrets): Session {
     const { crypto, clock, role, purpose } = this.#options
-    return new Session({ stream, inbox, crypto, secrets, role, clock, purpose })
+    return new Session({ stream, inbox, seal, crypto, secrets, role, clock, purpose })
   }
 }
 
-function whoIs({ suite, resumeId, peerStaticKey }: SessionSecrets): ConfirmedPeer {
-  return { suite, resumeId, peerStaticKey }
+function whoIs({ suite, resumeId, peerStaticKey }: SessionSecrets, seal: StreamSeal | null): ConfirmedPeer {
+  return { suite, resumeId, peerStaticKey, certificate: seal?.certificate ?? null }
 }
 
 /** How long a refused peer has to read why. */

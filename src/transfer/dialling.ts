@@ -106,6 +106,7 @@ export class Dialer {
   ): Promise<DialledSession> {
     const { crypto, clock, purpose, role, server } = this.#options
     const stream = await this.#options.dial(signal)
+    const seal = (await stream.seal?.()) ?? null
     const inbox = new Inbox(stream)
     const frames = new FrameReader(inbox)
     // Whatever the handshake waits for, a frame or a write that nobody takes, ends with the stream.
@@ -128,7 +129,8 @@ export class Dialer {
     const handshake = new InitiatorHandshake({
       crypto,
       purpose,
-      channelBinding: new Uint8Array(),
+      channelBinding: seal?.channelBinding ?? new Uint8Array(),
+      isSealed: seal !== null,
       token,
       resumeKeys,
       join: false,
@@ -159,7 +161,7 @@ export class Dialer {
       if (done === null) throw new SealiftError('protocol_violation', 'a handshake message out of order')
       this.#tokenUsed = true
       const { suite, resumeId } = done
-      session = new Session({ stream, inbox, crypto, secrets: done, role, clock, purpose })
+      session = new Session({ stream, inbox, seal, crypto, secrets: done, role, clock, purpose })
       if (server !== undefined) {
         await server.applicant.enter(session, met.isKnown || suite === 'resume')
         if (done.peerStaticKey !== null) await server.trust.confirm(done.peerStaticKey)

@@ -49,7 +49,7 @@ export class FrameReader implements InboxReader {
       if (header === null) {
         // Strangers are told apart by their first bytes already, not only by a whole header.
         const start = frames.peek(Math.min(4, frames.length))
-        if (start !== null && !isMagicPrefix(start)) throw notSealift()
+        if (start !== null && !isMagicPrefix(start)) throw notSealift(start[0])
         return true
       }
       const { kind, bodyBytes } = readFrameHeader(header)
@@ -83,6 +83,12 @@ function isMagicPrefix(start: Uint8Array): boolean {
   return start.every((byte, at) => byte === MAGIC[at])
 }
 
-function notSealift(): SealiftError {
-  return new SealiftError('not_sealift', 'what answers there does not speak Sealift')
+/** A record of TLS: of its handshake, or an alert. */
+const TLS_RECORDS: readonly (number | undefined)[] = [0x16, 0x15]
+
+function notSealift(first: number | undefined): SealiftError {
+  if (!TLS_RECORDS.includes(first)) return new SealiftError('not_sealift', 'what answers there does not speak Sealift')
+  return new SealiftError('not_sealift', 'the other side speaks TLS, and this one does not', {
+    hint: 'a server with TLS is met with --tls, and one without it without',
+  })
 }

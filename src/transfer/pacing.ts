@@ -4,7 +4,7 @@
  * Writes are cut into slices and wait their turn; reads are paused when they run ahead.
  */
 
-import type { ByteSink, ByteStream } from '../carriers/carrier.ts'
+import { type ByteSink, type ByteStream, sealerOf } from '../carriers/carrier.ts'
 import { type Pace, TokenBucket } from '../protocol/pace.ts'
 import type { Clock } from './clock.ts'
 
@@ -36,6 +36,7 @@ interface Paces {
 
 class PacedStream implements ByteStream {
   readonly peer: ByteStream['peer']
+  readonly seal: ByteStream['seal']
   readonly #stream: ByteStream
   readonly #clock: Clock
   readonly #paces: Paces
@@ -59,6 +60,7 @@ class PacedStream implements ByteStream {
 
   constructor(stream: ByteStream, paces: Paces, clock: Clock, hurry: AbortSignal | null) {
     this.peer = stream.peer
+    this.seal = sealerOf(stream)
     this.#stream = stream
     this.#clock = clock
     this.#paces = paces

@@ -5,7 +5,7 @@
  * which carrier it runs on. A bad record, a message out of order or silence ends it (PROTOCOL 2.4).
  */
 
-import type { ByteStream } from '../carriers/carrier.ts'
+import type { ByteStream, StreamSeal } from '../carriers/carrier.ts'
 import { TurnTaking } from '../files/turn-taking.ts'
 import { releaseBuffer } from '../protocol/bytes.ts'
 import { Conversation, type Role } from '../protocol/conversation.ts'
@@ -26,7 +26,7 @@ import {
   encodeMessage,
   type Message,
 } from '../protocol/messages.ts'
-import { checkRecordLength, RecordOpener, RecordSealer } from '../protocol/records.ts'
+import { checkRecordLength, RecordOpener, RecordSealer, tagBytesOf } from '../protocol/records.ts'
 import { keepFreedMemory } from './buffers.ts'
 import type { Clock } from './clock.ts'
 import type { Inbox, InboxReader } from './inbox.ts'
@@ -45,6 +45,8 @@ export type MessageHandler = (message: Message, release: () => void) => void | P
 export interface SessionOptions {
   readonly stream: ByteStream
   readonly inbox: Inbox
+  /** What seals the stream itself, where something does. */
+  readonly seal?: StreamSeal | null
   readonly crypto: CryptoPort
   /** Taken over: the traffic secrets are zeroed with the session. */
   readonly secrets: SessionSecrets
@@ -89,6 +91,7 @@ export class Session implements InboxReader {
   #paused = false
   /** Whether the peer has not been let in: it gets the buffer of a stranger. */
   #small = true
+  readonly #tagBytes: number
   #maxRecordBytes = MAX_RECORD_BYTES
   #busy = false
   #busySinceMs = 0
@@ -111,7 +114,7 @@ export class Session implements InboxReader {
   #drainWaiters: { belowBytes: number; wake: () => void }[] = []
 
   constructor(options: SessionOptions) {
-    const { stream, inbox, crypto, secrets, clock } = options
+    const { stream, inbox, crypto, secrets, clock, seal = null } = options
     this.#stream = stream
     this.#inbox = inbox
     this.#role = options.role
@@ -120,8 +123,10 @@ export class Session implements InboxReader {
     this.peer = stream.peer
     this.transcriptHash = secrets.transcriptHash
     this.peerStaticKey = secrets.peerStaticKey
-    this.suite = secrets.kem ? `${secrets.suite}+mlkem768` : secrets.suite
-    this.cipher = secrets.cipher
+    const [suite, isHybrid] = seal === null ? [secrets.suite, secrets.kem] : ['tls', seal.isHybrid]
+    this.suite = isHybrid ? `${suite}+mlkem768` : suite
+    this.cipher = seal?.cipher ?? secrets.cipher
+    this.#tagBytes = tagBytesOf(secrets.cipher)
     this.#sealer = new RecordSealer(crypto, secrets.cipher, secrets.sendSecret)
     this.#opener = new RecordOpener(crypto, secrets.cipher, secrets.receiveSecret)
     this.#lastSentMs = clock.nowMs()
@@ -311,7 +316,7 @@ export class Session implements InboxReader {
     const frames = this.#inbox.frames
     const length = frames.peekU32()
     if (length === null) return null
-    checkRecordLength(length, this.#small ? MAX_ADMISSION_RECORD_BYTES : this.#maxRecordBytes)
+    checkRecordLength(length, this.#small ? MAX_ADMISSION_RECORD_BYTES : this.#maxRecordBytes, this.#tagBytes)
     if (frames.length < 4 + length) return null
     frames.take(4)
     return frames.take(length)
