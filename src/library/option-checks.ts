@@ -7,7 +7,7 @@ import { COMPRESS_SETTINGS, CONFLICT_POLICIES, type ConflictPolicy } from '../pr
 import { SealiftError } from '../protocol/errors.ts'
 import type { OfferAnswer, ReceiveOptions, SendOptions, StreamSendOptions } from './options.ts'
 
-type Options = Omit<SendOptions & StreamSendOptions & ReceiveOptions, 'signal' | 'probe' | 'company'>
+type Options = Omit<SendOptions & StreamSendOptions & ReceiveOptions, 'signal' | 'probe'>
 
 /** What a value must be, as a question and as the end of a sentence. */
 export interface Kind {

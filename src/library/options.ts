@@ -5,7 +5,6 @@ import type { ErrorCode } from '../protocol/errors.ts'
 import type { ExcludedEvent } from '../transfer/events.ts'
 import type { StageProbe } from '../transfer/stage.ts'
 import type { OfferListing } from './offer-listing.ts'
-import type { SendCompany } from './send-company.ts'
 import type { StopSignal } from './stop-signal.ts'
 
 /** What both sides may be told. */
@@ -115,8 +114,6 @@ export interface SendOptions extends TransferOptions, ServerOptions {
   readonly resumes?: string | undefined
   /** @internal Told of each file that failed: its path in the manifest, and why. */
   readonly onFailed?: ((path: string, code: ErrorCode | null) => void) | undefined
-  /** @internal The other transfers of the same call. */
-  readonly company?: SendCompany | undefined
   /** Asked where neither `compress` nor `compressionLevel` is set. Default: `none`. */
   readonly chooseCompression?: ((signal: StopSignal) => CompressSetting | Promise<CompressSetting>) | undefined
 }

@@ -13,8 +13,8 @@ import { groupFiles } from './file-groups.ts'
 import type { SendOptions } from './options.ts'
 import { type ParallelProgress, ProgressSum } from './progress-sum.ts'
 import { SendCompany } from './send-company.ts'
-import { sendFiles } from './send-files.ts'
-import { stopWith, type Transfer } from './transfer.ts'
+import { runSend } from './send-files.ts'
+import { startTransfer, stopWith, type Transfer } from './transfer.ts'
 
 /** What became of a file. */
 export type FileOutcome =
@@ -161,19 +161,20 @@ class ParallelSend {
     const sent = new Map<string, FileEvent>()
     let isBusy = false
     let isOver = false
-    const transfer = sendFiles(
+    const run = runSend(
       group.map(({ given }) => given),
       {
         ...this.#options.send,
         signal,
-        company: this.#company,
         onFailed: (path, code) => failures.set(path, code ?? 'partial'),
         probe: (stage) => {
           if (stage === 'accepted') met()
           this.#options.send.probe?.(stage)
         },
       },
+      this.#company,
     )
+    const transfer = startTransfer(signal, run)
     this.#running.add(transfer)
     try {
       for await (const event of transfer) {

@@ -11,7 +11,6 @@ import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-st
 import type { Ledger } from '../ledger/ledger.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
 import { isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import { systemClock } from '../transfer/clock.ts'
@@ -47,6 +46,8 @@ export interface RunContext {
   readonly checksum: string
   readonly replaces: Replaced | null
   readonly compress: CompressSetting
+  /** Of a chunk, at most; no more than the protocol has. */
+  readonly maxChunkBytes: number
 }
 
 /** Everything from the first meeting to the end of one process's part in a transfer. */
@@ -162,7 +163,7 @@ export class SenderRun {
         transferId: id,
         replaces: replaces?.id ?? null,
         name: this.#options.name ?? hostname(),
-        maxChunkBytes: this.#options.company?.maxChunkBytes ?? MAX_CHUNK_BYTES,
+        maxChunkBytes: this.#context.maxChunkBytes,
         entries: manifest.count,
         files: this.#files,
         bytes: this.#offeredBytes,
