@@ -91,6 +91,7 @@ class ParallelSend {
   /** Fewer than were asked for, where the server takes no more. */
   #limit: number
   readonly #running = new Set<Transfer>()
+  readonly #askSecret: SendOptions['askSecret']
 
   constructor(
     files: readonly ListedFile[],
@@ -102,6 +103,7 @@ class ParallelSend {
     this.#outcomes = outcomes
     this.#options = options
     this.#limit = options.concurrency
+    this.#askSecret = askedOnce(options.send.askSecret)
     this.#waiting = groupFiles(files)
     const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     this.#progress = new ProgressSum({ files: files.length, bytes }, options.onProgress)
@@ -159,6 +161,7 @@ class ParallelSend {
     const byName = new Map(group.map((file) => [file.name, file]))
     const failures = new Map<string, ErrorCode>()
     const sent = new Map<string, FileEvent>()
+    let isAccepted = false
     let isBusy = false
     let isOver = false
     const run = runSend(
@@ -167,8 +170,12 @@ class ParallelSend {
         ...this.#options.send,
         signal,
         onFailed: (path, code) => failures.set(path, code ?? 'partial'),
+        askSecret: this.#askSecret,
         probe: (stage) => {
-          if (stage === 'accepted') met()
+          if (stage === 'accepted') {
+            isAccepted = true
+            met()
+          }
           this.#options.send.probe?.(stage)
         },
       },
@@ -182,7 +189,7 @@ class ParallelSend {
         else if (event.event === 'progress') this.#progress.of(transfer, event)
         else if (event.event === 'warning') {
           // It would be asked again for a while; what runs beside it may take longer than that.
-          isBusy = event.code === 'server_busy' && this.#running.size > 1
+          isBusy ||= event.code === 'server_busy' && this.#running.size > 1
           if (isBusy) transfer.cancel()
           else if (failures.size === 0) this.#options.onWarning?.(event)
         }
@@ -197,7 +204,7 @@ class ParallelSend {
       if (!(thrown instanceof SealiftError) || signal.aborted) throw thrown
       if (isBusy) return 'busy'
       if (isOfAll(thrown)) throw thrown
-      if (group.length > 1 && isOfOne(thrown)) return 'refused'
+      if (group.length > 1 && !isAccepted && isOfOne(thrown)) return 'refused'
       for (const [name, file] of byName) {
         const code = failures.get(name)
         const error = code === undefined ? thrown : fileFailure(file.given, code, thrown.transferId)
@@ -216,6 +223,19 @@ class ParallelSend {
     if (sent !== null && transferId !== null) this.#outcomes.set(file.path, { sent, transferId, error: null })
     else this.#outcomes.set(file.path, { sent: null, transferId, error: error ?? unsaid(file.given).error })
   }
+}
+
+/** Nobody is asked for each transfer what they have said for the first. */
+function askedOnce(ask: SendOptions['askSecret']): SendOptions['askSecret'] {
+  const answers = new Map<string, Promise<string>>()
+  return (
+    ask &&
+    ((what, signal) => {
+      const answer = answers.get(what) ?? ask(what, signal)
+      answers.set(what, answer)
+      return answer
+    })
+  )
 }
 
 function unsaid(path: string): FileOutcome & { readonly error: SealiftError } {

@@ -10,7 +10,7 @@ import { openEntrance, type ServerEntrance } from './server-entrance.ts'
 import { openUserLedger } from './user-ledger.ts'
 
 /** Of all transfers together: the chunk that each of them reads, times a few that it seals and sends meanwhile. */
-const CHUNKS_BYTES = 8 << 20
+const CHUNKS_BYTES = 4 << 20
 /** Fewer than a server lets wait, of one address, by its defaults. */
 const MAX_MEETINGS = 4
 

@@ -135,6 +135,19 @@ describe('sendFilesInParallel', () => {
     expect(place.list()).toEqual([])
   })
 
+  test('asks once for the secret of all', async () => {
+    const place = new ClassPlace()
+    await place.startServer({ open: false, token: 'four words of it', fileEvents: false })
+    const files = [0, 1, 2].map((at) => place.plantSparse(`${at}.bin`, LARGE + at))
+    const asked: string[] = []
+    const askSecret = async (what: 'token' | 'password'): Promise<string> => {
+      asked.push(what)
+      return 'four words of it'
+    }
+    const results = await place.makeClient({ askSecret }).sendFilesInParallel(files, { concurrency: 3 })
+    expect([asked, results.map(({ ok }) => ok)]).toEqual([['token'], [true, true, true]])
+  })
+
   test('goes on with its transfers when it is called again after it was stopped', async () => {
     const place = new ClassPlace()
     await place.startServer({ fileEvents: false })
