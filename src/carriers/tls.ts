@@ -91,38 +91,55 @@ export async function dialTls(options: DialOptions & { readonly trust: TlsTrust 
     socket.on('error', fail)
     socket.on('close', gone)
     socket.once('secureConnect', () => {
+      let seal: StreamSeal
+      try {
+        seal = sealOf(socket, null)
+      } catch {
+        // gone in the same moment
+        gone()
+        return
+      }
       settle()
-      const delivery = new Delivery(releaseBuffer)
-      const seal = sealOf(socket, null)
-      resolve(sealedStream(streamOver(socket, raw, delivery, peer), seal))
+      resolve(new TlsStream(socket, raw, new Delivery(releaseBuffer), peer, seal))
     })
     if (signal?.aborted === true) abort()
   })
 }
 
-/** Nothing is delivered before the start. */
-function streamOver(socket: tls.TLSSocket, raw: net.Socket, delivery: Delivery, peer: SocketPeer): SocketStream {
-  socket.pause()
-  // TLS has no reset of its own, and its orderly end is one more record: what is cut must be cut below it
-  const stream = new SocketStream(socket, delivery, peer, () => {
-    raw.resetAndDestroy()
-    socket.destroy()
-  })
-  socket.on('data', (piece: Uint8Array) => {
-    if (!delivery.push(piece)) socket.pause()
-  })
-  return stream
-}
+/** A socket whose handshake is done, as a stream. */
+class TlsStream extends SocketStream {
+  readonly #socket: tls.TLSSocket
+  readonly #delivery: Delivery
+  readonly #seal: StreamSeal
 
-function sealedStream(stream: SocketStream, seal: StreamSeal): ByteStream {
-  return {
-    peer: stream.peer,
-    seal: () => Promise.resolve(seal),
-    start: (sink) => stream.start(sink),
-    resume: () => stream.resume(),
-    write: (parts) => stream.write(parts),
-    end: () => stream.end(),
-    destroy: () => stream.destroy(),
+  constructor(socket: tls.TLSSocket, raw: net.Socket, delivery: Delivery, peer: SocketPeer, seal: StreamSeal) {
+    // TLS has no reset of its own, and its orderly end is one more record: what is cut must be cut below it
+    super(socket, delivery, peer, () => {
+      raw.resetAndDestroy()
+      socket.destroy()
+    })
+    this.#socket = socket
+    this.#delivery = delivery
+    this.#seal = seal
+  }
+
+  seal(): Promise<StreamSeal> {
+    return Promise.resolve(this.#seal)
+  }
+
+  /**
+   * Begins to read what is not for TLS itself. Until then Node holds what comes, up to its own limit: tickets that a server
+   * sends behind the handshake must not lie unread, or the kernel would reset a connection that ends in order.
+   */
+  flow(): void {
+    this.#socket.on('data', (piece: Uint8Array) => {
+      if (!this.#delivery.push(piece)) this.#socket.pause()
+    })
+  }
+
+  override start(sink: ByteSink): void {
+    super.start(sink)
+    this.flow()
   }
 }
 
@@ -188,7 +205,7 @@ class AcceptedStream implements ByteStream {
   readonly #delivery = new Delivery(releaseBuffer)
   #sealing: Promise<StreamSeal> | null = null
   /** Once it is sealed. */
-  #stream: SocketStream | null = null
+  #stream: TlsStream | null = null
   #isStarted = false
 
   constructor(raw: net.Socket, peer: SocketPeer, handshakes: Handshakes) {
@@ -209,16 +226,16 @@ class AcceptedStream implements ByteStream {
   async #seal(): Promise<StreamSeal> {
     const raw = this.#raw
     await this.#firstBytes()
-    let socket: tls.TLSSocket
     try {
-      socket = await this.#handshakes.begin(raw)
+      const socket = await this.#handshakes.begin(raw)
+      const { authorized, authorizationError } = socket
+      const seal = sealOf(socket, authorized ? null : verifyWords(String(authorizationError)))
+      this.#stream = new TlsStream(socket, raw, this.#delivery, this.peer, seal)
+      if (this.#isStarted) this.#stream.flow()
+      return seal
     } catch (error) {
       throw acceptTlsFault(this.peer, error as Error)
     }
-    this.#stream = streamOver(socket, raw, this.#delivery, this.peer)
-    if (this.#isStarted) socket.resume()
-    const { authorized, authorizationError } = socket
-    return sealOf(socket, authorized ? null : verifyWords(String(authorizationError)))
   }
 
   /** Waits for them, and leaves them to be read. Who does not speak TLS is told that here one does. */

@@ -7,6 +7,7 @@
 
 import { Argument, type Command, Option } from 'commander'
 import { SERVER_SETTINGS } from '../config/server-settings.ts'
+import type { CertificateKind } from '../library/create-certificate.ts'
 import { COMPRESS_SETTINGS, CONFLICT_POLICIES } from '../protocol/choices.ts'
 import type { BanAction } from './commands/ban.ts'
 import type { QuotaAction } from './commands/quota.ts'
@@ -50,6 +51,11 @@ export function defineSend(program: Command, signal: AbortSignal): void {
     .option('--identity <file>', 'your private key, where the server knows you by it (default: your own)')
     .option('--server-key <fingerprint>', 'SHA256:… of the server (default: as it was at the first meeting)')
     .option('--password-file <file>', 'the password of the server is in this file (default: SEALIFT_PASSWORD)')
+    .option('--tls', 'the server speaks TLS 1.3, and a CA vouches for it (default: its key does)')
+    .option('--ca <file>', 'with --tls: certificates of the CAs that may vouch for it (default: those of Node)')
+    .option('--server-name <name>', 'with --tls: what its certificate calls it (default: the host)')
+    .option('--cert <file>', 'with --tls: the certificate by which the server knows you (default: none)')
+    .option('--key <file>', 'with --tls: the private key of that certificate')
     .optionsGroup('Where to listen (default: the Tailscale address of this machine):')
     .option('--pod', 'listen on 127.0.0.1, for this machine alone')
     .option('--lan', 'listen on the address of the local network')
@@ -90,6 +96,7 @@ export function defineSend(program: Command, signal: AbortSignal): void {
 Examples:
   $ sealift send photos/ report.pdf --lan
   $ sealift send project/ --to server.example.com
+  $ sealift send project/ --to server.example.com --tls --ca ca_cert.pem
   $ sealift send project/ --exclude '*.log' --compress zstd
   $ tar c photos | sealift send - --name photos.tar
   $ sealift send --text 'the door code is 1234'
@@ -127,6 +134,7 @@ export function defineReceive(program: Command, signal: AbortSignal): void {
 Examples:
   $ sealift receive 192.168.1.20:coral-magnet
   $ sealift receive --host 0.0.0.0 --port 9000 --output-dir ./received
+  $ sealift receive --tls --cert server_cert.pem --key server_key.pem
   $ sealift receive [fe80::1]:15820:coral-magnet -o ~/Downloads
   $ SEALIFT_TOKEN=coral-magnet sealift receive host --yes
 
@@ -143,7 +151,7 @@ ${EXIT_STATUS}`,
 
 /** The settings of the server, from their table; each has a name in the environment too. */
 function addServerOptions(command: Command): void {
-  command.optionsGroup('Receiving server (with --host or --port, and no address):')
+  command.optionsGroup('Receiving server (with --host, --port or --tls, and no address):')
   for (const { env, option, meaning, byDefault } of Object.values(SERVER_SETTINGS)) {
     if (option === null || option.startsWith('--output-dir')) continue
     const isSwitch = !option.includes('<')
@@ -208,6 +216,11 @@ export function defineResume(program: Command, signal: AbortSignal): void {
     .option('--identity <file>', 'your private key, where the server knows you by it (default: your own)')
     .option('--server-key <fingerprint>', 'SHA256:… of the server (default: as it was at the first meeting)')
     .option('--password-file <file>', 'the password of the server is in this file (default: SEALIFT_PASSWORD)')
+    .option('--tls', 'the server speaks TLS 1.3, and a CA vouches for it (default: its key does)')
+    .option('--ca <file>', 'with --tls: certificates of the CAs that may vouch for it (default: those of Node)')
+    .option('--server-name <name>', 'with --tls: what its certificate calls it (default: the host)')
+    .option('--cert <file>', 'with --tls: the certificate by which the server knows you (default: none)')
+    .option('--key <file>', 'with --tls: the private key of that certificate')
     .option('--pod', 'listen on 127.0.0.1, for this machine alone')
     .option('--lan', 'listen on the address of the local network')
     .option('--listen <address>', 'listen on this address')
@@ -279,6 +292,39 @@ Exit status: 0 done, 2 usage, 3 there is a key already, 7 disk,
     .action(async (options: object) => {
       const { keygen } = await import('./commands/keygen.ts')
       await keygen(options, signal)
+    })
+  addOutputOptions(command)
+}
+
+export function defineCert(program: Command): void {
+  const command = program
+    .command('cert')
+    .summary('make certificates for TLS')
+    .description('Make a CA of your own, and certificates that it vouches for: for servers and clients with TLS.')
+    .addArgument(new Argument('<kind>', 'ca, server or client').choices(['ca', 'server', 'client']))
+    .optionsGroup('What to make:')
+    .option('-o, --output <folder>', 'where to put both files, and where the CA is (default: the current folder)')
+    .option(
+      '--host <name>',
+      'a name or address of the server; may be given again (default: those of this machine)',
+      collect,
+    )
+    .option('--name <name>', 'what a CA or client is called, for people (default: as this machine is)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sealift cert ca
+  $ sealift cert server --host files.example.com --host 192.0.2.7
+  $ sealift cert client --name ana
+
+Files that are there are never replaced. A CA is valid for 10 years, what it
+vouches for for one year.
+Exit status: 0 done, 2 usage or no CA, 3 there is one already, 7 disk`,
+    )
+    .action(async (kind: CertificateKind, options: object) => {
+      const { cert } = await import('./commands/cert.ts')
+      await cert(kind, options)
     })
   addOutputOptions(command)
 }

@@ -16,6 +16,11 @@ export interface ServerOptions {
   readonly identity?: string
   readonly serverKey?: string
   readonly passwordFile?: string
+  readonly tls?: boolean
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+  readonly serverName?: string
 }
 
 /** How a secret that is missing may be asked for. */
@@ -39,7 +44,16 @@ export function readDestination(given: PlaceOptions & ServerOptions, asking: Ask
     if (waitMs === undefined) return { ...place, to, ...readEntrance(given, asking) }
     throw new SealiftError('usage', '--wait is for a sender that listens', { hint: 'leave out --wait or --to' })
   }
-  const only = { '--identity': given.identity, '--server-key': given.serverKey, '--password-file': given.passwordFile }
+  const only = {
+    '--identity': given.identity,
+    '--server-key': given.serverKey,
+    '--password-file': given.passwordFile,
+    '--tls': given.tls,
+    '--ca': given.ca,
+    '--cert': given.cert,
+    '--key': given.key,
+    '--server-name': given.serverName,
+  }
   const [name] = Object.entries(only).find(([, value]) => value !== undefined) ?? []
   if (name === undefined) return readPlace(given)
   throw new SealiftError('usage', `${name} is for a server, and none is named`, { hint: 'name it with --to HOST' })
@@ -47,7 +61,13 @@ export function readDestination(given: PlaceOptions & ServerOptions, asking: Ask
 
 /** What may be needed to be let in by a server. @throws SealiftError `settings_invalid` */
 export function readEntrance(given: ServerOptions, { asks, output, signal, clear }: Asking): Partial<SendOptions> {
+  const { tls, ca, cert, key, serverName } = given
   return {
+    tls,
+    ca,
+    cert,
+    key,
+    serverName,
     identity: given.identity,
     serverKey: given.serverKey,
     token: tokenOfEnvironment(),

@@ -8,6 +8,7 @@ import { findCommand } from './command-names.ts'
 import {
   defineAudit,
   defineBan,
+  defineCert,
   defineCompletion,
   defineDoctor,
   defineKeygen,
@@ -60,6 +61,7 @@ sealift ADDRESS:TOKEN is short for sealift receive ADDRESS:TOKEN.`,
   defineResume(program, signal)
   defineDoctor(program, signal)
   defineKeygen(program, signal)
+  defineCert(program)
   defineAudit(program)
   defineBan(program)
   defineQuota(program)

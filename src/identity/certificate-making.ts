@@ -17,6 +17,7 @@ const DAY_MS = 24 * 3600 * 1000
 /** Clocks of other machines may be behind. */
 const CLOCK_SKEW_MS = 3600 * 1000
 const SERIAL_BYTES = 16
+const MAX_NAME_CHARACTERS = 64
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 
 export interface MadeCertificate {
@@ -110,7 +111,8 @@ function frame(
   serial[0] = ((serial[0] as number) & 0x7f) | 0x40
   return {
     serialNumber: Buffer.from(serial).toString('hex'),
-    name: [{ CN: [name] }],
+    // no longer than a common name may be (RFC 5280, appendix A)
+    name: [{ CN: [name.slice(0, MAX_NAME_CHARACTERS)] }],
     notBefore: new Date(nowMs - CLOCK_SKEW_MS),
     notAfter: new Date(nowMs + days * DAY_MS),
     signingAlgorithm: ALGORITHM,

@@ -10,6 +10,7 @@ import { checkOptions } from './option-checks.ts'
 import type { ReceiveOptions, SendOptions } from './options.ts'
 import { runReceive } from './receive-files.ts'
 import { runSend } from './send-files.ts'
+import type { TlsOptions } from './tls-entrance.ts'
 import { type Run, startTransfer, type Transfer } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
 
@@ -89,7 +90,7 @@ function sendAgain(row: TransferRow, options: ResumeOptions): Run {
   const before = placeBefore(row.plan)
   const isPlaceNamed = options.pod === true || options.lan === true || options.listen !== undefined
   const remembered = row.options as Pick<SendOptions, Remembered | 'to'>
-  const again = { ...options, ...remembered, resumes: row.id }
+  const again = { ...options, ...remembered, ...tlsAgain(row.plan, options), resumes: row.id }
   const to = options.to ?? movedServer(remembered.to, options.port)
   if (to !== undefined) return runSend(options.paths ?? row.roots, { ...again, to })
   return runSend(options.paths ?? row.roots, {
@@ -100,6 +101,18 @@ function sendAgain(row: TransferRow, options: ResumeOptions): Run {
     allowTags: options.allowTags ?? before.allowTags,
     port: options.port ?? before.port,
   })
+}
+
+/** How the server is met: as before, unless that is said anew. */
+function tlsAgain(plan: unknown, { tls, ca, cert, key, serverName }: ResumeOptions): TlsOptions {
+  if ([tls, ca, cert, key, serverName].some((option) => option !== undefined)) return {}
+  const before = (plan ?? {}) as Record<string, unknown>
+  const text = (name: string): string | undefined => {
+    const value = before[name]
+    return typeof value === 'string' ? value : undefined
+  }
+  if (before['tls'] !== true) return {}
+  return { tls: true, ca: text('ca'), cert: text('cert'), key: text('key'), serverName: text('serverName') }
 }
 
 /** The server of before, on another port where one is given. */

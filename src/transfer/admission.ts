@@ -65,6 +65,8 @@ interface Unconfirmed {
   seal: StreamSeal | null
   /** On a server, once the handshake is confirmed. */
   session: Session | null
+  /** Why it was dropped from here, if it was: what then breaks breaks for that. */
+  dropped: SealiftError | null
 }
 
 export class Admission {
@@ -93,7 +95,14 @@ export class Admission {
       return () => undefined
     }
     const inbox = new Inbox(stream)
-    const connection: Unconfirmed = { stream, inbox, frames: new FrameReader(inbox), seal: null, session: null }
+    const connection: Unconfirmed = {
+      stream,
+      inbox,
+      frames: new FrameReader(inbox),
+      seal: null,
+      session: null,
+      dropped: null,
+    }
     // A Set keeps its order: the first one is the oldest.
     const oldest =
       this.#unconfirmed.size >= MAX_UNCONFIRMED_CONNECTIONS ? this.#unconfirmed.values().next().value : undefined
@@ -137,6 +146,7 @@ export class Admission {
 
   #drop(connection: Unconfirmed, error: SealiftError): void {
     this.#unconfirmed.delete(connection)
+    connection.dropped ??= error
     connection.session?.fail(error)
     connection.frames.abort(error)
     connection.stream.destroy()
@@ -165,7 +175,7 @@ export class Admission {
       })
       await this.#handshake(connection, handshake, cancel)
     } catch (thrown) {
-      const error = toSealiftError(thrown)
+      const error = connection.dropped ?? toSealiftError(thrown)
       if (connection.session === null) await this.#abort(connection, error)
       else connection.session.fail(error)
       const wrong = connection.session !== null && error.code === 'auth_failed'

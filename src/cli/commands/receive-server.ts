@@ -15,15 +15,18 @@ import { findPassword, identityPasswordFinder, tokenOfEnvironment } from '../sec
 export interface ReceiveServerCommandOptions extends OutputOptions {
   readonly host?: string
   readonly port?: string
+  readonly tls?: boolean
   readonly config?: string
   readonly passwordFile?: string
   readonly printConfig?: boolean
 }
 
 /** Whether a command line asks for the server: an option or a variable that only it has. */
-export function isServerWanted({ host, port, printConfig }: ReceiveServerCommandOptions): boolean {
+export function isServerWanted({ host, port, tls, printConfig }: ReceiveServerCommandOptions): boolean {
   const { ST_HOST = '', ST_PORT = '' } = process.env
-  return host !== undefined || port !== undefined || printConfig === true || ST_HOST !== '' || ST_PORT !== ''
+  return (
+    host !== undefined || port !== undefined || tls === true || printConfig === true || ST_HOST !== '' || ST_PORT !== ''
+  )
 }
 
 /** Options on a line that only the server has, as they are typed. */
@@ -128,11 +131,18 @@ function sayListening(server: RunningServer, settings: ServerSettings, output: O
   if (others === 'token' && token === null) output.say('Senders are asked for the token that was given.')
   if (token !== null) output.say(`Token: ${output.strong(token)}  (senders are asked for it)`)
   if (others === 'password') output.say('Senders are asked for the password.')
-  if (others === null) output.say('Only authorised keys may send.')
+  if (others === null) output.say(`Only ${authorities(settings)} may send.`)
   if (others === 'nothing') output.warn('this server is open: everybody who reaches it may send')
   if (healthPort !== null) output.say(`Health: http://127.0.0.1:${healthPort}/health, for Prometheus /metrics.`)
   output.say('On another machine:')
-  output.say(`    sealift send PATH --to ${formatAddress(isAnyAddress(address) ? 'THIS-HOST' : address, port)}`)
+  const host = formatAddress(isAnyAddress(address) ? 'THIS-HOST' : address, port)
+  output.say(`    sealift send PATH --to ${host}${settings.tls ? ' --tls --ca CA-FILE' : ''}`)
+}
+
+/** By what senders come in where nothing else lets them. */
+function authorities({ authorizedKeys, ca }: ServerSettings): string {
+  if (ca === null) return 'authorised keys'
+  return authorizedKeys === null ? 'certificates of the CA' : 'authorised keys and certificates of the CA'
 }
 
 function isAnyAddress(address: string): boolean {
