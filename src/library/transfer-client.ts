@@ -20,9 +20,7 @@ import { type SentFile, sentFile } from './sent-file.ts'
 
 /** What a {@link SecureFileTransferClient} may be told. */
 export interface FileTransferClientOptions
-  extends
-    Omit<ServerOptions, 'ca' | 'cert' | 'key'>,
-    Pick<TransferOptions, 'ledgerPath' | 'bytesPerSecond' | 'name'> {
+  extends Omit<ServerOptions, 'ca' | 'cert' | 'key'>, Pick<TransferOptions, 'ledgerPath' | 'bytesPerSecond' | 'name'> {
   /** Name or address of the server. */
   readonly host: string
   readonly port: number
@@ -148,7 +146,12 @@ export class SecureFileTransferClient {
     for (const path of paths) checkPath(path)
     const { concurrency = DEFAULT_CONCURRENCY, onProgress, onWarning } = options
     const { sendInParallel } = await import('./parallel-send.ts')
-    const outcomes = await sendInParallel(paths, { send: this.#sendOptions(options), concurrency, onProgress, onWarning })
+    const outcomes = await sendInParallel(paths, {
+      send: this.#sendOptions(options),
+      concurrency,
+      onProgress,
+      onWarning,
+    })
     const results: ParallelResult[] = []
     for (const [at, path] of paths.entries()) {
       const { error, sent, transferId } = outcomes[at] as FileOutcome

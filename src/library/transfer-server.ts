@@ -182,7 +182,9 @@ function settingsOf(options: FileTransferServerOptions): ServerSettings {
   const { host, port, outputDir, open, authorizedKeys, identity, ledgerPath, settings = {} } = options
   const { certfile, keyfile, cafile } = options
   const isTls = [certfile, keyfile, cafile].some((file) => file !== undefined)
-  const unknown = Object.keys(settings).filter((name) => !Object.values(SERVER_SETTINGS).some(({ env }) => env === name))
+  const unknown = Object.keys(settings).filter(
+    (name) => !Object.values(SERVER_SETTINGS).some(({ env }) => env === name),
+  )
   if (unknown.length > 0)
     throw new SealiftError('settings_invalid', `there is no setting of this name: ${unknown.join(', ')}`)
   const flags = {

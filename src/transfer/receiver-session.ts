@@ -138,9 +138,7 @@ export class ReceiverSession {
     this.#session.awaitWord(this.#quietLimitMs ?? STALL_TIMEOUT_MS)
     const { hello } = this.#reception
     this.#maxChunkBytes = hello.maxChunkBytes
-    this.#session.limitRecords(
-      Math.max(CHUNK_HEADER_BYTES + hello.maxChunkBytes + TAG_BYTES, MAX_PLAIN_RECORD_BYTES),
-    )
+    this.#session.limitRecords(Math.max(CHUNK_HEADER_BYTES + hello.maxChunkBytes + TAG_BYTES, MAX_PLAIN_RECORD_BYTES))
     this.#session.send({ type: 'hello', hello }).catch(() => undefined)
     const end = await this.#session.end
     this.#accepted?.incoming.tell(null)

@@ -66,7 +66,8 @@ const OUTCOMES: Readonly<Record<string, { readonly prints: string | RegExp; read
     saved: ['example.txt', 'file1.txt', 'file2.txt', 'file3.txt'],
   },
   'docs/library.md: A server and its clients 2': {
-    prints: /^(?=[^]*^received report\.pdf$)(?=[^]*^received example\.txt$)[^]*^2 of 2 files are safe$[^]*^path_missing lost\.pdf$/m,
+    prints:
+      /^(?=[^]*^received report\.pdf$)(?=[^]*^received example\.txt$)[^]*^2 of 2 files are safe$[^]*^path_missing lost\.pdf$/m,
     saved: ['example.txt', 'report.pdf'],
   },
   'docs/library.md: Being asked': {

@@ -21,13 +21,11 @@ describe('sendFilesInParallel', () => {
     fs.mkdirSync(place.path('sources', 'folder'))
     const odd = [place.path('absent'), place.path('sources', 'folder'), `${first}\0`, '']
     const progress: ParallelProgress[] = []
-    const results = await place
-      .makeClient()
-      .sendFilesInParallel([first, ...odd, second, first, third], {
-        concurrency: 3,
-        compressionLevel: 9,
-        onProgress: (event) => progress.push(event),
-      })
+    const results = await place.makeClient().sendFilesInParallel([first, ...odd, second, first, third], {
+      concurrency: 3,
+      compressionLevel: 9,
+      onProgress: (event) => progress.push(event),
+    })
     const sent = (path: string): object => {
       const content = fs.readFileSync(path)
       return { path, ok: true, status: 'ok', bytes: content.length, sha256: sha256(content) }
@@ -85,7 +83,9 @@ describe('sendFilesInParallel', () => {
     const results = await place.makeClient().sendFilesInParallel(files)
     expect(results.every(({ ok }) => ok)).toBe(true)
     expect(place.list()).toEqual(['SAME.txt', 'same (1).txt', 'same.txt'])
-    expect(new Set(place.list().map((name) => place.read(name)))).toEqual(new Set(['x/same.txt', 'y/same.txt', 'z/SAME.txt']))
+    expect(new Set(place.list().map((name) => place.read(name)))).toEqual(
+      new Set(['x/same.txt', 'y/same.txt', 'z/SAME.txt']),
+    )
   })
 
   test('finds the one that is too large for the server among those that are not', async () => {
@@ -130,7 +130,9 @@ describe('sendFilesInParallel', () => {
     await server.stop()
     expect(await client.sendFilesInParallel(files).catch(codeOf)).toBe('connect_failed')
     // Nobody needs to be there for that.
-    expect(await client.sendFilesInParallel([place.path('absent')])).toMatchObject([{ error: { code: 'path_missing' } }])
+    expect(await client.sendFilesInParallel([place.path('absent')])).toMatchObject([
+      { error: { code: 'path_missing' } },
+    ])
     expect(await client.sendFilesInParallel([])).toEqual([])
     expect(place.list()).toEqual([])
   })

@@ -106,7 +106,12 @@ describe('sendFile', () => {
     expect(await client.sendFile(place.path('absent')).catch(codeOf)).toBe('path_missing')
     expect(await client.sendFile(undefined as never).catch(codeOf)).toBe('settings_invalid')
     expect(await place.makeClient({ port: 0 }).sendFile(file).catch(codeOf)).toBe('settings_invalid')
-    expect(await place.makeClient({ host: 5 as never }).sendFile(file).catch(codeOf)).toBe('settings_invalid')
+    expect(
+      await place
+        .makeClient({ host: 5 as never })
+        .sendFile(file)
+        .catch(codeOf),
+    ).toBe('settings_invalid')
     expect(place.events).toEqual([])
   })
 
@@ -116,7 +121,10 @@ describe('sendFile', () => {
     const file = place.plant('example.txt', text)
     // Said once the server is met, when the file was listed and not read yet.
     const onWarning = (): void => fs.appendFileSync(file, 'more')
-    const failure = await place.makeClient().sendFile(file, { onWarning }).catch((error: unknown) => error)
+    const failure = await place
+      .makeClient()
+      .sendFile(file, { onWarning })
+      .catch((error: unknown) => error)
     expect(failure).toMatchObject({ code: 'source_changed', transferId: expect.any(String) as string })
     expect(place.list()).toEqual([])
   })
@@ -129,7 +137,12 @@ describe('sendFile', () => {
       throw mistake
     }
     const file = place.plant('example.txt', text)
-    expect(await place.makeClient().sendFile(file, { onProgress }).catch((error: unknown) => error)).toBe(mistake)
+    expect(
+      await place
+        .makeClient()
+        .sendFile(file, { onProgress })
+        .catch((error: unknown) => error),
+    ).toBe(mistake)
   })
 })
 
@@ -190,7 +203,10 @@ describe('an interruption', () => {
 describe('SecureFileTransferServer', () => {
   test('does not start where nothing says who may send', async () => {
     const place = new ClassPlace()
-    const failure = await place.makeServer({ open: false }).start().catch((error: unknown) => error)
+    const failure = await place
+      .makeServer({ open: false })
+      .start()
+      .catch((error: unknown) => error)
     expect(failure).toMatchObject({ code: 'settings_invalid', hint: expect.stringContaining('open: true') as string })
     expect(place.list()).toEqual([])
   })
