@@ -5,7 +5,7 @@
 
 import { findRoot } from '../files/source-roots.ts'
 import { nodeFileSystem } from '../files/file-system.ts'
-import { type ErrorCode, SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { ERROR_TABLE, type ErrorCode, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import type { FileEvent, WarningEvent } from '../transfer/events.ts'
 import { fileFailure, folderGiven } from './file-failures.ts'
@@ -39,7 +39,7 @@ interface ListedFile {
   readonly sizeBytes: number
 }
 
-/** How the transfer of a group ended. */
+/** How the transfer of a group ended; `busy`: it has to come again, when fewer run beside it. */
 type GroupEnd = 'done' | 'refused' | 'busy'
 
 /**
@@ -128,7 +128,6 @@ class ParallelSend {
       letGo()
       await Promise.all(sending)
     }
-    this.#progress.end()
   }
 
   #next(running: number): ListedFile[] | undefined {
@@ -202,7 +201,7 @@ class ParallelSend {
       transfer.cancel(thrown)
       await transfer.done.catch(() => undefined)
       if (!(thrown instanceof SealiftError) || signal.aborted) throw thrown
-      if (isBusy) return 'busy'
+      if (isBusy || (this.#running.size > 1 && isOfMoment(thrown))) return 'busy'
       if (isOfAll(thrown)) throw thrown
       if (group.length > 1 && !isAccepted && isOfOne(thrown)) return 'refused'
       for (const [name, file] of byName) {
@@ -250,6 +249,11 @@ const OF_ALL: ReadonlySet<ErrorCode> = new Set(['ledger_unavailable', 'ledger_co
 function isOfAll({ code, exitCode }: SealiftError): boolean {
   if (isOfOnePath(code)) return false
   return exitCode <= 2 || exitCode === 4 || exitCode === 5 || exitCode >= 130 || OF_ALL.has(code)
+}
+
+/** Whether the path to the server is why, or the server, which serves others meanwhile: not for ever, then. */
+function isOfMoment({ exitCode, retryable }: SealiftError): boolean {
+  return exitCode === ERROR_TABLE.connection_lost.exit && retryable
 }
 
 /** What became of a path between the first look and the second. */

@@ -46,10 +46,6 @@ export class ProgressSum {
     if (!counts) return
     this.#files += files
     this.#bytes += bytes
-  }
-
-  /** The last word. */
-  end(): void {
     this.#say()
   }
 

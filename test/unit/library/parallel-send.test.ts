@@ -1,7 +1,8 @@
 /** Lists of files by `sendFilesInParallel`: what arrives, what does not and why, and at what cost. */
 
 import fs from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import net from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { type ParallelProgress, SealiftError } from '../../../src/index.ts'
 import { groupFiles } from '../../../src/library/file-groups.ts'
 import { ClassPlace, sha256 } from '../../rigs/class-place.ts'
@@ -135,6 +136,33 @@ describe('sendFilesInParallel', () => {
     ])
     expect(await client.sendFilesInParallel([])).toEqual([])
     expect(place.list()).toEqual([])
+  })
+
+  test('comes again with what found no way to the server, where others did', async () => {
+    const place = new ClassPlace()
+    const server = place.makeServer({ port: 0, fileEvents: false })
+    const { port } = await server.start()
+    const files = [0, 1].map((at) => place.plantSparse(`${at}.bin`, LARGE + at))
+    // One connection gets through; others are cut off until its transfer is done.
+    let connections = 0
+    let isDone = false
+    const proxy = net.createServer((near) => {
+      near.on('error', () => undefined)
+      if (connections++ > 0 && !isDone) {
+        near.resetAndDestroy()
+        return
+      }
+      const far = net.connect(port, '127.0.0.1').on('error', () => undefined)
+      near.pipe(far).pipe(near)
+    })
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void proxy.close())
+    const client = place.makeClient({ port: (proxy.address() as net.AddressInfo).port, bytesPerSecond: 4 * MIB })
+    const onProgress = ({ filesDone }: ParallelProgress): void => void (isDone ||= filesDone === 1)
+    const results = await client.sendFilesInParallel(files, { concurrency: 2, onProgress })
+    expect(results.map(({ ok }) => ok)).toEqual([true, true])
+    expect(connections).toBeGreaterThan(2)
+    expect(place.list()).toEqual(['0.bin', '1.bin'])
   })
 
   test('asks once for the secret of all', async () => {
