@@ -19,6 +19,7 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'tmux', program: 'tmux', neededBy: 'tests of the command line on a real terminal' },
   { name: 'zsh', program: 'zsh', neededBy: 'the test of completion in zsh' },
   { name: 'fish', program: 'fish', neededBy: 'the test of completion in fish' },
+  { name: 'openssl', program: 'openssl', neededBy: 'tests of TLS against openssl' },
 ]
 
 const UPDATE_TIMEOUT_MS = 60_000
