@@ -22,6 +22,7 @@ import { makeLargeFile, makeTree } from './fixtures.ts'
 import { makeFloor } from './floor.ts'
 import { findProgram, measure } from './measure.ts'
 import { judge } from './goals.ts'
+import { FULL_PARALLEL, measureParallel, QUICK_PARALLEL } from './parallel-bench.ts'
 import { describeMachine, fileSystemOf, goalTable, machineText, tableOf, toJson } from './report.ts'
 import type { CaseResult } from './report.ts'
 import { buildSealift, makeSealift } from './sealift.ts'
@@ -31,11 +32,11 @@ import type { ServerResult } from './server-bench.ts'
 import { FULL_SIZES, QUICK_SIZES, ServerRows } from './server-rows.ts'
 import { startSshd } from './sshd.ts'
 
-const CASES = ['large', 'tree', 'again', 'disk', 'compression', 'server'] as const
+const CASES = ['large', 'tree', 'again', 'disk', 'compression', 'server', 'parallel'] as const
 type CaseName = (typeof CASES)[number]
 
-const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk,compression,server] [--size 1GiB]
-                        [--files N] [--tmp DIR] [--disk DIR] [--json FILE] [--without NAME,NAME]
+const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk,compression,server,parallel]
+                        [--size 1GiB] [--files N] [--tmp DIR] [--disk DIR] [--json FILE] [--without NAME,NAME]
                         [--quick]
 `
 
@@ -260,13 +261,20 @@ async function main(options: Options): Promise<void> {
     server = await measureServer(new ServerRows(makeFolder(options.tmp), sizes, field.sealift), runs)
     process.stdout.write(`${tableOfServer(server)}\n`)
   }
+  let parallel: ServerResult = { figures: [], failed: [] }
+  if (options.only.has('parallel') && field.sealift !== null) {
+    const sizes = options.quick ? QUICK_PARALLEL : { ...FULL_PARALLEL, largeBytes: options.sizeBytes }
+    const large = options.quick ? options.tmp : options.disk
+    parallel = await measureParallel(makeFolder(options.tmp), makeFolder(large), sizes, runs)
+    process.stdout.write(`${tableOfServer(parallel, 'Files in parallel')}\n`)
+  }
 
-  const goals = [...judge(results, again, tree.bytes), ...goalsOfServer(server)]
+  const goals = [...judge(results, again, tree.bytes), ...goalsOfServer(server), ...goalsOfServer(parallel)]
   process.stdout.write(goalTable(goals))
-  writeFileSync(options.json, toJson(machine, results, goals, shares, server.figures))
+  writeFileSync(options.json, toJson(machine, results, goals, shares, [...server.figures, ...parallel.figures]))
   const minutes = (performance.now() - startedMs) / 60_000
   process.stdout.write(`\n${runs} runs each, interleaved; ${minutes.toFixed(1)} minutes; JSON: ${options.json}\n`)
-  if (server.failed.length > 0) process.exitCode = 1
+  if (server.failed.length + parallel.failed.length > 0) process.exitCode = 1
   if (results.some(({ failed }) => [...failed.keys()].some((name) => name.startsWith('sealift')))) process.exitCode = 1
 }
 

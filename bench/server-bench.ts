@@ -150,7 +150,7 @@ function figure(
   return goal === undefined ? { what, values, format } : { what, values, format, goal }
 }
 
-export function tableOfServer({ figures, failed }: ServerResult): string {
+export function tableOfServer({ figures, failed }: ServerResult, title = 'The receiving server'): string {
   const rows = figures
     .filter(({ values }) => values.length > 0)
     .map(({ what, values, format }) => [
@@ -158,7 +158,7 @@ export function tableOfServer({ figures, failed }: ServerResult): string {
       format(median(values)),
       `${format(Math.min(...values))} – ${format(Math.max(...values))}`,
     ])
-  const lines = ['## The receiving server', '', ...markdown([['', 'median', 'min – max'], ...rows])]
+  const lines = [`## ${title}`, '', ...markdown([['', 'median', 'min – max'], ...rows])]
   for (const reason of failed) lines.push('', `One run failed and is left out: ${reason}`)
   return lines.join('\n') + '\n'
 }

@@ -44,6 +44,18 @@ export { receiveFiles } from './library/receive-files.ts'
 export { type ResumeOptions, resumeTransfer } from './library/resume-transfer.ts'
 export { sendFiles } from './library/send-files.ts'
 export { sendStream, sendText } from './library/send-stream.ts'
+export {
+  type FileTransferClientOptions,
+  type ParallelResult,
+  SecureFileTransferClient,
+  type SendFileOptions,
+  type SendFileResult,
+  type SendInParallelOptions,
+} from './library/transfer-client.ts'
+export type { SentFile } from './library/sent-file.ts'
+export type { ParallelProgress } from './library/progress-sum.ts'
+export { type FileTransferServerOptions, SecureFileTransferServer } from './library/transfer-server.ts'
+export type { ServerEvent } from './server/server-event.ts'
 export type { StopSignal } from './library/stop-signal.ts'
 export type { Transfer, TransferResult } from './library/transfer.ts'
 export type { CompressSetting, ConflictPolicy } from './protocol/choices.ts'

@@ -33,7 +33,8 @@ export function findSourceRoots(paths: readonly string[], fs: FileSystem): Sourc
   return roots.sort((a, b) => compareBytes(encodeUtf8(a.name), encodeUtf8(b.name)))
 }
 
-function findRoot(given: string, fs: FileSystem): SourceRoot {
+/** One of them, looked at by itself. @throws SealiftError `path_missing`, `path_unreadable`, `usage` */
+export function findRoot(given: string, fs: FileSystem): SourceRoot {
   let path: string
   let stats: BigIntStats
   try {

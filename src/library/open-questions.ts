@@ -10,6 +10,7 @@ import type { ExcludedEvent } from '../transfer/events.ts'
 import { findMeeting } from './find-meeting.ts'
 import { checkOptions } from './option-checks.ts'
 import type { SendOptions } from './options.ts'
+import type { SendCompany } from './send-company.ts'
 import type { Meet } from './sender-meeting.ts'
 import { excludedEvents, walkToSend } from './source-walk.ts'
 
@@ -23,6 +24,7 @@ interface Settled {
 
 /**
  * @param looking told when files begin and end to be looked through
+ * @param company see {@link findMeeting}
  * @returns which files are sent, by which options, and where
  * @throws SealiftError of the paths before all else, then of the place, and only then what ends a question
  */
@@ -31,6 +33,7 @@ export async function settleSending(
   given: SendOptions,
   signal: AbortSignal,
   looking: (isLooking: boolean) => void = () => undefined,
+  company: SendCompany | null = null,
 ): Promise<Settled & { readonly meet: Meet }> {
   const look: Look = (options) => {
     looking(true)
@@ -40,17 +43,18 @@ export async function settleSending(
   let settling: Promise<Settled> | null = null
   const settle = (): Promise<Settled> => (settling ??= askAboutFiles(look, walk, given, signal))
   const { listenOnLan } = given
-  const meet = await findMeeting({
+  const place = {
     ...given,
     signal,
     // The last of the questions. Where there is no place to listen at, none of them is asked.
     listenOnLan:
       listenOnLan &&
-      (async (...about) => {
+      (async (...about: Parameters<typeof listenOnLan>) => {
         await settle()
         return listenOnLan(...about)
       }),
-  })
+  }
+  const meet = await findMeeting(place, company)
   return { ...(await settle()), meet }
 }
 

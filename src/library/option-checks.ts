@@ -11,7 +11,7 @@ import type { OfferAnswer, ReceiveOptions, SendOptions, StreamSendOptions } from
 type Options = Omit<SendOptions & StreamSendOptions & ReceiveOptions, 'signal' | 'probe'>
 
 /** What a value must be, as a question and as the end of a sentence. */
-interface Kind {
+export interface Kind {
   readonly is: (value: unknown) => boolean
   readonly inWords: string
 }
@@ -19,12 +19,12 @@ interface Kind {
 /** A timer of Node that is to wait longer fires at once. */
 const LONGEST_WAIT_MS = 2 ** 31 - 1
 
-const FLAG: Kind = { is: (value) => typeof value === 'boolean', inWords: 'true or false' }
-const TEXT: Kind = { is: (value) => typeof value === 'string', inWords: 'a text' }
+export const FLAG: Kind = { is: (value) => typeof value === 'boolean', inWords: 'true or false' }
+export const TEXT: Kind = { is: (value) => typeof value === 'string', inWords: 'a text' }
 const TEXTS: Kind = { is: (value) => Array.isArray(value) && value.every(TEXT.is), inWords: 'an array of texts' }
-const CALL: Kind = { is: (value) => typeof value === 'function', inWords: 'a function' }
+export const CALL: Kind = { is: (value) => typeof value === 'function', inWords: 'a function' }
 
-function whole(low: number, high: number): Kind {
+export function whole(low: number, high: number): Kind {
   const is = (value: unknown): boolean =>
     Number.isInteger(value) && (value as number) >= low && (value as number) <= high
   return { is, inWords: `a whole number from ${String(low)} to ${String(high)}` }
@@ -62,6 +62,7 @@ const KINDS: Readonly<Record<keyof Options, Kind>> = {
   key: TEXT,
   serverName: TEXT,
   resumes: TEXT,
+  onFailed: CALL,
   port: whole(0, 65_535),
   waitMs: {
     is: (value) => typeof value === 'number' && value >= 0 && value <= LONGEST_WAIT_MS,
@@ -90,8 +91,16 @@ const KINDS: Readonly<Record<keyof Options, Kind>> = {
 
 /** @throws SealiftError `settings_invalid`, which names the option and what it must be; its value may be secret */
 export function checkOptions(options: Partial<Options>): void {
-  for (const [name, { is, inWords }] of Object.entries(KINDS)) {
-    const value = options[name as keyof Options]
+  checkKinds(KINDS, options)
+}
+
+/** @throws SealiftError as {@link checkOptions} */
+export function checkKinds<Name extends string>(
+  kinds: Readonly<Record<Name, Kind>>,
+  options: Readonly<Partial<Record<Name, unknown>>>,
+): void {
+  for (const [name, { is, inWords }] of Object.entries<Kind>(kinds)) {
+    const value = options[name as Name]
     if (value === undefined || is(value)) continue
     throw new SealiftError('settings_invalid', `${name} must be ${inWords}`)
   }

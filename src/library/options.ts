@@ -1,6 +1,7 @@
 /** What `sendFiles` and `receiveFiles` may be told. Every field has a default; durations are in milliseconds, sizes in bytes. */
 
 import type { CompressSetting, ConflictPolicy } from '../protocol/choices.ts'
+import type { ErrorCode } from '../protocol/errors.ts'
 import type { ExcludedEvent } from '../transfer/events.ts'
 import type { StageProbe } from '../transfer/stage.ts'
 import type { OfferListing } from './offer-listing.ts'
@@ -118,6 +119,8 @@ export interface SendOptions extends TransferOptions, ServerOptions {
   readonly leaveOut?: ((found: readonly ExcludedEvent[], signal: StopSignal) => boolean | Promise<boolean>) | undefined
   /** @internal Id of the transfer that is gone on with, where these files are still what it sends. */
   readonly resumes?: string | undefined
+  /** @internal Told of each file that failed: its path in the manifest, and why. */
+  readonly onFailed?: ((path: string, code: ErrorCode | null) => void) | undefined
   /** Asked where neither `compress` nor `compressionLevel` is set. Default: `none`. */
   readonly chooseCompression?: ((signal: StopSignal) => CompressSetting | Promise<CompressSetting>) | undefined
 }

@@ -9,6 +9,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { TransferLock } from '../ledger/transfer-lock.ts'
 import type { TransferRow } from '../ledger/transfer-row.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
+import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { RangeSet } from '../protocol/ranges.ts'
 import { systemClock } from '../transfer/clock.ts'
@@ -16,6 +17,7 @@ import { manifestDigest } from '../transfer/manifest-digest.ts'
 import { settleSending } from './open-questions.ts'
 import { checkOptions } from './option-checks.ts'
 import type { SendOptions } from './options.ts'
+import type { SendCompany } from './send-company.ts'
 import type { Meet } from './sender-meeting.ts'
 import { type Replaced, SenderRun } from './sender-run.ts'
 import { chooseFirst, compressSetting, excludedEvents, walkWarnings } from './source-walk.ts'
@@ -46,22 +48,34 @@ export function sendFiles(paths: string | readonly string[], options: SendOption
   return startTransfer(options.signal, runSend([paths].flat(), options))
 }
 
-/** @internal The work of {@link sendFiles}, for a handle that is made elsewhere. */
-export function runSend(paths: readonly string[], options: SendOptions): Run {
-  return (emit, signal, watch) => new DirectSend(paths, options, emit, signal, watch).run()
+/**
+ * @internal The work of {@link sendFiles}, for a handle that is made elsewhere.
+ * @param company other transfers of the same call
+ */
+export function runSend(paths: readonly string[], options: SendOptions, company: SendCompany | null = null): Run {
+  return (emit, signal, watch) => new DirectSend(paths, options, company, emit, signal, watch).run()
 }
 
 class DirectSend {
   readonly #paths: readonly string[]
   /** With the answers to what was open, once they are known. */
   #options: SendOptions
+  readonly #company: SendCompany | null
   readonly #emit: Emit
   readonly #signal: AbortSignal
   readonly #watch: Watch
 
-  constructor(paths: readonly string[], options: SendOptions, emit: Emit, signal: AbortSignal, watch: Watch) {
+  constructor(
+    paths: readonly string[],
+    options: SendOptions,
+    company: SendCompany | null,
+    emit: Emit,
+    signal: AbortSignal,
+    watch: Watch,
+  ) {
     this.#paths = paths
     this.#options = options
+    this.#company = company
     this.#emit = emit
     this.#signal = signal
     this.#watch = watch
@@ -76,17 +90,21 @@ class DirectSend {
         ? null
         : { reason: 'files', forMs: systemClock.nowMs() - lookingSinceMs, remainingMs: null },
     )
-    const { walk, options, meet } = await settleSending(this.#paths, this.#options, this.#signal, (isLooking) => {
+    const looking = (isLooking: boolean): void => {
       lookingSinceMs = isLooking ? systemClock.nowMs() : null
-    })
+    }
+    const settled = await settleSending(this.#paths, this.#options, this.#signal, looking, this.#company)
+    const { walk, options, meet } = settled
     // A small tree is walked in one turn, and the signal not looked at.
     this.#signal.throwIfAborted()
     this.#options = options
     for (const event of [...excludedEvents(walk), ...walkWarnings(walk)]) this.#emit(event)
+    for (const { path, code } of walk.failed) options.onFailed?.(path, code)
     if (walk.manifest.count === 0) throw new SealiftError('path_unreadable', 'nothing of what was given can be read')
-    const { ranges: first, warnings } = await chooseFirst(walk.manifest, this.#options, this.#signal)
+    const { ranges: first, warnings } = await chooseFirst(walk.manifest, options, this.#signal)
     for (const warning of warnings) this.#emit(warning)
-    const ledger = await openUserLedger(this.#options.ledgerPath)
+    if (this.#company !== null) return this.#send(walk, first, meet, this.#company.ledger)
+    const ledger = await openUserLedger(options.ledgerPath)
     try {
       return await this.#send(walk, first, meet, ledger)
     } finally {
@@ -110,6 +128,7 @@ class DirectSend {
       checksum,
       replaces,
       compress: compressSetting(this.#options),
+      maxChunkBytes: this.#company?.maxChunkBytes ?? MAX_CHUNK_BYTES,
     })
     this.#watch(
       () => run.waiting,

@@ -10,7 +10,7 @@ import { MemoryReader } from '../files/memory-reader.ts'
 import { StreamReader } from '../files/stream-reader.ts'
 import { encodeUtf8 } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { MAX_TEXT_BYTES } from '../protocol/limits.ts'
+import { MAX_CHUNK_BYTES, MAX_TEXT_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, Manifest } from '../protocol/manifest.ts'
 import { nameFault } from '../protocol/names.ts'
 import { manifestDigest } from '../transfer/manifest-digest.ts'
@@ -174,6 +174,7 @@ async function sendOne(
         checksum,
         replaces: null,
         compress,
+        maxChunkBytes: MAX_CHUNK_BYTES,
       })
       watch(
         () => run.waiting,

@@ -11,7 +11,7 @@ import { ENTRY_FAILED, ENTRY_PUBLISHED, ENTRY_SKIPPED } from '../ledger/entry-st
 import type { Ledger } from '../ledger/ledger.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
 import { isTellable, SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { DEFAULT_PRIORITY, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { DEFAULT_PRIORITY } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import type { RangeSet } from '../protocol/ranges.ts'
@@ -50,6 +50,8 @@ export interface RunContext {
   readonly checksum: string
   readonly replaces: Replaced | null
   readonly compress: CompressSetting
+  /** Of a chunk, at most; no more than the protocol has. */
+  readonly maxChunkBytes: number
 }
 
 /** Everything from the first meeting to the end of one process's part in a transfer. */
@@ -168,7 +170,7 @@ export class SenderRun {
         transferId: id,
         replaces: replaces?.id ?? null,
         name: this.#options.name ?? hostname(),
-        maxChunkBytes: MAX_CHUNK_BYTES,
+        maxChunkBytes: this.#context.maxChunkBytes,
         entries: manifest.count,
         files: this.#files,
         bytes: this.#offeredBytes,
@@ -253,6 +255,7 @@ export class SenderRun {
     if (failed) {
       this.#failed++
       this.#failure = code !== null && isTellable(code) ? code : 'partial'
+      this.#options.onFailed?.(manifest.path(entry), code)
       // Where there is nothing else, this is how the transfer ends, and is said then.
       if (this.#isResumable) {
         const message = `${escapeForDisplay(manifest.path(entry))}: ${failureText(code)}`

@@ -12,7 +12,7 @@ import type { HealthPort } from '../server/health-port.ts'
 import type { ServerLog, StartedServer } from '../server/log.ts'
 import type { ServerMetrics } from '../server/metrics.ts'
 import type { ReceivingServer } from '../server/receiving-server.ts'
-import type { ServerEvent } from '../server/visit-report.ts'
+import type { ServerEvent } from '../server/server-event.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { VERSION } from './version.ts'
 

@@ -24,6 +24,8 @@ export const RECORDS_PER_KEY = 65_536
 export const MAX_CONTROL_BYTES = 64 << 10
 /** One page of the manifest, of ranges, of states or of digests. */
 export const MAX_PAGE_BYTES = 256 << 10
+/** A record that holds no chunk, at most: a page, with its type and its flag. A receiver says no longer one. */
+export const MAX_PLAIN_RECORD_BYTES = 2 + MAX_PAGE_BYTES + TAG_BYTES
 
 /** Priority of a transfer, at most; 0 is the least. */
 export const MAX_PRIORITY = 9

@@ -6,7 +6,7 @@
 
 import type { ErrorCode, SealiftError } from '../protocol/errors.ts'
 import { escapeControls, escapeForDisplay } from '../protocol/names.ts'
-import type { ServerEvent } from './visit-report.ts'
+import type { ServerEvent } from './server-event.ts'
 
 export interface LogLine {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error'

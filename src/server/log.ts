@@ -11,7 +11,7 @@ import type { SealiftError } from '../protocol/errors.ts'
 import { escapeControls } from '../protocol/names.ts'
 import { LogFile, type LogFileOptions } from './log-file.ts'
 import { logLineOf } from './log-line.ts'
-import type { ServerEvent } from './visit-report.ts'
+import type { ServerEvent } from './server-event.ts'
 
 export interface ServerLogOptions extends LogFileOptions {
   readonly level: LogLevel

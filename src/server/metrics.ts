@@ -8,7 +8,7 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { SealiftError } from '../protocol/errors.ts'
 import type { HealthReport } from './health.ts'
-import type { ServerEvent } from './visit-report.ts'
+import type { ServerEvent } from './server-event.ts'
 
 /** How a session's transfer ended: an interrupted one goes on when its sender comes back. */
 type Result = 'done' | 'interrupted' | 'failed'

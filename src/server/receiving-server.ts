@@ -35,7 +35,8 @@ import { layOut } from './output-layout.ts'
 import { ReceptionDesk } from './reception-desk.ts'
 import { TransferQueue } from './transfer-queue.ts'
 import type { VisitOptions } from './visit.ts'
-import { type ServerEvent, VisitReport } from './visit-report.ts'
+import type { ServerEvent } from './server-event.ts'
+import { VisitReport } from './visit-report.ts'
 
 export interface ReceivingServerOptions {
   readonly settings: ServerSettings

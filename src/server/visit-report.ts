@@ -4,21 +4,10 @@ import type { SealiftError } from '../protocol/errors.ts'
 import { KIND_FILE } from '../protocol/manifest.ts'
 import { systemClock } from '../transfer/clock.ts'
 import { type EndedEntry, fileEvent } from '../transfer/ended-entries.ts'
-import type { TransferEvent } from '../transfer/events.ts'
 import type { StartedTransfer } from '../transfer/lasting-reception.ts'
 import { Progress } from '../transfer/progress.ts'
+import type { ServerEvent } from './server-event.ts'
 import type { VisitHooks } from './visit.ts'
-
-/** An event of a server's transfers; an error among them is no end of the server. */
-export type ServerEvent =
-  | TransferEvent
-  | {
-      readonly event: 'error'
-      readonly transferId: string | null
-      readonly peer: string
-      readonly error: SealiftError
-    }
-  | { readonly event: 'banned'; readonly peer: string; readonly code: string; /** ISO 8601. */ readonly until: string }
 
 export class VisitReport {
   readonly #peer: string

@@ -120,8 +120,11 @@ export class Dialer {
     const frames = new FrameReader(inbox)
     // Whatever the handshake waits for, a frame or a write that nobody takes, ends with the stream.
     const late: { error: SealiftError | null } = { error: null }
+    let session: Session | null = null
     const giveUp = (error: SealiftError): void => {
       frames.abort(error)
+      // Nobody tells a session that its stream was destroyed here.
+      session?.fail(error)
       stream.destroy()
     }
     const stop = (): void => giveUp(toSealiftError(signal.reason))
@@ -151,7 +154,6 @@ export class Dialer {
               },
             },
     })
-    let session: Session | null = null
     try {
       signal.throwIfAborted()
       await stream.write([handshake.start()])

@@ -6,18 +6,24 @@
 
 import type { TransferEvent } from './events.ts'
 
+/** What the queue looks at; it has other fields beside these. */
+interface AnyEvent {
+  readonly event: string
+  readonly transferId?: string | null
+}
+
 /** Events of many files at once: made when they are read. */
-export type EventRun = Iterable<TransferEvent>
+export type EventRun<Event extends AnyEvent = TransferEvent> = Iterable<Event>
 
 /** While nobody reads, the newest so many are kept, a run as one, and where the sender listens. */
 export const MAX_UNREAD_EVENTS = 1000
 
 /**
  * A reader gets every event from its first one on, in order, and what was kept from before. Each event goes to one
- * reader. Progress that nobody has read yet is replaced.
+ * reader. Progress that nobody has read yet is replaced by that of the same transfer.
  */
-export class EventQueue implements AsyncIterable<TransferEvent> {
-  #waiting: (TransferEvent | Iterator<TransferEvent>)[] = []
+export class EventQueue<Event extends AnyEvent = TransferEvent> implements AsyncIterable<Event> {
+  #waiting: (Event | Iterator<Event>)[] = []
   /** Where the next one stands; what is before it was read. */
   #next = 0
   #readers = 0
@@ -25,11 +31,11 @@ export class EventQueue implements AsyncIterable<TransferEvent> {
   /** What readers wait on; `null` while none does. */
   #change: PromiseWithResolvers<undefined> | null = null
 
-  push(event: TransferEvent | EventRun): void {
+  push(event: Event | EventRun<Event>): void {
     if (this.#ended) return
     const last = this.#waiting.length - 1
     if (Symbol.iterator in event) this.#waiting.push(event[Symbol.iterator]())
-    else if (event.event === 'progress' && last >= this.#next && isProgress(this.#waiting[last]))
+    else if (event.event === 'progress' && last >= this.#next && isProgress(this.#waiting[last], event.transferId))
       this.#waiting[last] = event
     else this.#waiting.push(event)
     if (this.#readers === 0 && this.#waiting.length - this.#next >= 2 * MAX_UNREAD_EVENTS) this.#dropOldest()
@@ -42,7 +48,7 @@ export class EventQueue implements AsyncIterable<TransferEvent> {
     this.#wake()
   }
 
-  [Symbol.asyncIterator](): AsyncIterableIterator<TransferEvent, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Event, undefined> {
     this.#readers++
     let reading = true
     const leave = (): IteratorReturnResult<undefined> => {
@@ -73,7 +79,7 @@ export class EventQueue implements AsyncIterable<TransferEvent> {
     }
   }
 
-  #take(): TransferEvent | null {
+  #take(): Event | null {
     for (let first = this.#waiting[this.#next]; first !== undefined; first = this.#waiting[this.#next]) {
       if ('event' in first) {
         this.#next++
@@ -81,7 +87,7 @@ export class EventQueue implements AsyncIterable<TransferEvent> {
         if (this.#next >= MAX_UNREAD_EVENTS && this.#next * 2 >= this.#waiting.length) this.#dropRead()
         return first
       }
-      const { done, value } = first.next() as IteratorResult<TransferEvent, undefined>
+      const { done, value } = first.next() as IteratorResult<Event, undefined>
       if (done !== true) return value
       this.#next++
     }
@@ -109,6 +115,6 @@ export class EventQueue implements AsyncIterable<TransferEvent> {
   }
 }
 
-function isProgress(event: TransferEvent | Iterator<TransferEvent> | undefined): boolean {
-  return event !== undefined && 'event' in event && event.event === 'progress'
+function isProgress(event: AnyEvent | Iterator<AnyEvent> | undefined, transferId: string | null | undefined): boolean {
+  return event !== undefined && 'event' in event && event.event === 'progress' && event.transferId === transferId
 }

@@ -7,7 +7,7 @@
 import type { ByteSink, ByteStream } from '../carriers/carrier.ts'
 import type { SealiftError } from '../protocol/errors.ts'
 import { FrameBuffer } from '../protocol/frame-buffer.ts'
-import { MAX_HANDSHAKE_FRAME_BYTES, MAX_RECORD_BYTES } from '../protocol/limits.ts'
+import { MAX_HANDSHAKE_FRAME_BYTES } from '../protocol/limits.ts'
 
 /** Reads what has arrived. */
 export interface InboxReader {
@@ -18,8 +18,8 @@ export interface InboxReader {
 }
 
 const HANDSHAKE_BUFFER_BYTES = 2 * MAX_HANDSHAKE_FRAME_BYTES
-/** Room for two whole records, so that a record is moved in memory once in a while, not each time. */
-const SESSION_BUFFER_BYTES = 2 * (MAX_RECORD_BYTES + 4)
+/** So many whole records have room, so that a record is moved in memory once in a while, not each time. */
+const SESSION_RECORDS = 2
 
 export class Inbox implements ByteSink {
   readonly frames = new FrameBuffer(HANDSHAKE_BUFFER_BYTES)
@@ -39,9 +39,9 @@ export class Inbox implements ByteSink {
     return this.#receivedBytes
   }
 
-  /** Makes room for records; called once keys are confirmed. */
-  growForRecords(): void {
-    this.frames.grow(SESSION_BUFFER_BYTES)
+  /** Makes room for records; called once keys are confirmed. @param maxBytes of a record, without its length word */
+  growForRecords(maxBytes: number): void {
+    this.frames.grow(SESSION_RECORDS * (maxBytes + 4))
   }
 
   /** Hands what has arrived and will arrive to a reader, instead of the one before. */

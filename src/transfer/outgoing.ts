@@ -12,7 +12,7 @@ import { StreamReader } from '../files/stream-reader.ts'
 import { TurnTaking } from '../files/turn-taking.ts'
 import { ENTRY_FAILED, ENTRY_PENDING, ENTRY_PUBLISHED, ENTRY_SKIPPED, type EntryState } from '../ledger/entry-state.ts'
 import { type ErrorCode, errorCodeFromWire, SealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES, MAX_RANGES } from '../protocol/limits.ts'
+import { MAX_RANGES } from '../protocol/limits.ts'
 import { KIND_FILE, type Manifest } from '../protocol/manifest.ts'
 import type { EntryDigest, StateRun } from '../protocol/messages.ts'
 import { type Range, RangeSet } from '../protocol/ranges.ts'
@@ -284,7 +284,7 @@ export class Outgoing {
   async #move(lane: Lane, signal: AbortSignal): Promise<void> {
     const failure = new AbortController()
     const over = AbortSignal.any([signal, failure.signal])
-    const rooms = new BufferRing(MAX_CHUNK_BYTES, MAX_ROOMS)
+    const rooms = new BufferRing(lane.limits.maxChunkBytes, MAX_ROOMS)
     let next: Read | null = null
     const turns = new TurnTaking()
     try {

@@ -11,7 +11,7 @@ import {
   CHUNK_HEADER_BYTES,
   CONSENT_TIMEOUT_MS,
   MAX_CHUNK_BYTES,
-  MAX_PAGE_BYTES,
+  MAX_PLAIN_RECORD_BYTES,
   STALL_TIMEOUT_MS,
   TAG_BYTES,
 } from '../protocol/limits.ts'
@@ -108,9 +108,6 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
 /** Long, because a sender may have to read a large file again before it knows its digest. */
 const DIGEST_TIMEOUT_MS = CONSENT_TIMEOUT_MS
 
-/** A page with its flag, the longest message but CHUNK. */
-const LONGEST_OTHER_BYTES = 2 + MAX_PAGE_BYTES
-
 export class ReceiverSession {
   readonly #session: Session
   readonly #reception: Reception
@@ -160,7 +157,7 @@ export class ReceiverSession {
     this.#session.awaitWord(this.#quietLimitMs ?? STALL_TIMEOUT_MS)
     const { hello } = this.#reception
     this.#maxChunkBytes = hello.maxChunkBytes
-    this.#session.limitRecords(TAG_BYTES + Math.max(CHUNK_HEADER_BYTES + hello.maxChunkBytes, LONGEST_OTHER_BYTES))
+    this.#session.limitRecords(Math.max(CHUNK_HEADER_BYTES + hello.maxChunkBytes + TAG_BYTES, MAX_PLAIN_RECORD_BYTES))
     this.#session.send({ type: 'hello', hello }).catch(() => undefined)
     const end = await this.#session.end
     this.#accepted?.incoming.tell(null)

@@ -15,6 +15,7 @@ import type { SessionSecrets } from '../protocol/handshake.ts'
 import type { Purpose } from '../protocol/handshake-messages.ts'
 import {
   MAX_ADMISSION_RECORD_BYTES,
+  MAX_PLAIN_RECORD_BYTES,
   MAX_RECORD_BYTES,
   PING_INTERVAL_MS,
   SILENCE_TIMEOUT_MS,
@@ -92,7 +93,7 @@ export class Session implements InboxReader {
   /** Whether the peer has not been let in: it gets the buffer of a stranger. */
   #small = true
   readonly #tagBytes: number
-  #maxRecordBytes = MAX_RECORD_BYTES
+  #maxRecordBytes: number
   #busy = false
   #busySinceMs = 0
   #over = false
@@ -118,6 +119,8 @@ export class Session implements InboxReader {
     this.#stream = stream
     this.#inbox = inbox
     this.#role = options.role
+    // Chunks go one way only: at a sender there is no need for the room of one.
+    this.#maxRecordBytes = options.role === 'sender' ? MAX_PLAIN_RECORD_BYTES : MAX_RECORD_BYTES
     this.#clock = clock
     this.#conversation = new Conversation(options.purpose, secrets.join)
     this.peer = stream.peer
@@ -168,7 +171,7 @@ export class Session implements InboxReader {
 
   /** Ends the session at a longer record from now on, before a byte of it is kept. @param maxBytes ciphertext and tag */
   limitRecords(maxBytes: number): void {
-    this.#maxRecordBytes = Math.min(maxBytes, MAX_RECORD_BYTES)
+    this.#maxRecordBytes = Math.min(maxBytes, this.#maxRecordBytes)
   }
 
   /** Delivers messages from now on. */
@@ -275,7 +278,7 @@ export class Session implements InboxReader {
   #growOnceAdmitted(): void {
     if (!this.#small || this.#conversation.isAdmitting) return
     this.#small = false
-    this.#inbox.growForRecords()
+    this.#inbox.growForRecords(this.#maxRecordBytes)
     keepFreedMemory()
   }
 

@@ -18,8 +18,8 @@ import type { Chunk, Lane, LaneEnd, Receipt } from './lane.ts'
 import { SendWindow } from './send-window.ts'
 import type { Session } from './session.ts'
 
-/** Sealed bytes of all lanes that wait in this process, at most: enough to keep the socket busy while the next chunk is made. */
-const MAX_QUEUED_BYTES = 3 << 20
+/** Sealed chunks of all lanes that wait in this process, at most: enough to keep the socket busy while the next one is made. */
+const MAX_QUEUED_CHUNKS = 3
 /** Chunks that are packed at once, by all lanes. The thread pool has four threads, and files are read on it too. */
 const MAX_PACKING = 3
 /** What a lane with others beside it has under way at first, and may always have. */
@@ -98,7 +98,7 @@ export class StreamLane implements Lane {
       signal.throwIfAborted()
       if (this.#session.isOver) return never(signal)
       const { lanes, roomBytes } = this.#window
-      const queueBytes = Math.max(MAX_CHUNK_BYTES, MAX_QUEUED_BYTES / lanes)
+      const queueBytes = this.limits.maxChunkBytes * Math.max(1, MAX_QUEUED_CHUNKS / lanes)
       if (this.#session.queuedBytes >= queueBytes) {
         await orAborted(this.#session.drained(queueBytes), signal)
         continue

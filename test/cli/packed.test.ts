@@ -61,6 +61,15 @@ const OUTCOMES: Readonly<Record<string, { readonly prints: string | RegExp; read
       'photos/photos/c.tmp',
     ],
   },
+  'docs/library.md: A server and its clients': {
+    prints: /^14 bytes are safe, SHA-256 [0-9a-f]{64}\nfile1\.txt ok\nfile2\.txt ok\nfile3\.txt ok\n$/,
+    saved: ['example.txt', 'file1.txt', 'file2.txt', 'file3.txt'],
+  },
+  'docs/library.md: A server and its clients 2': {
+    prints:
+      /^(?=[^]*^received report\.pdf$)(?=[^]*^received example\.txt$)[^]*^2 of 2 files are safe$[^]*^path_missing lost\.pdf$/m,
+    saved: ['example.txt', 'report.pdf'],
+  },
   'docs/library.md: Being asked': {
     prints: '3 files, 300020 bytes\nthe receiver: declined\nthe sender: rejected\n',
   },
@@ -72,6 +81,7 @@ const OUTCOMES: Readonly<Record<string, { readonly prints: string | RegExp; read
     saved: ['photos', 'photos/a.jpg', 'photos/b.jpg', 'photos/c.tmp'],
   },
   'docs/library.md: The doctor': { prints: /^\w+ runtime: .*\n[^]*\n\w+ disk: / },
+  'README.md: Commands 2': { prints: '', saved: ['example.txt', 'file1.txt', 'file2.txt', 'file3.txt'] },
   'README.md: Commands': { prints: '1 saved\n', saved: ['photos', 'photos/a.jpg', 'photos/b.jpg', 'photos/c.tmp'] },
 }
 
@@ -84,6 +94,8 @@ function fill(folder: string): void {
   fs.writeFileSync(join(folder, 'papers', 'page'), 'words')
   fs.writeFileSync(join(folder, 'music', 'song'), 'la la'.slice(1))
   fs.writeFileSync(join(folder, 'report.pdf'), 'report')
+  for (const name of ['example', 'file1', 'file2', 'file3'])
+    fs.writeFileSync(join(folder, `${name}.txt`), `this is ${name}`.slice(0, 14))
 }
 
 /** The most memory that any process of a shell has taken, in bytes; looked at until it ends. */

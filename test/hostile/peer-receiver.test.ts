@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import type { SendOptions } from '../../src/index.ts'
 import { ByteWriter, concatBytes, encodeUtf8 } from '../../src/protocol/bytes.ts'
 import { ERROR_TABLE, type ErrorCode } from '../../src/protocol/errors.ts'
+import { MAX_PLAIN_RECORD_BYTES } from '../../src/protocol/limits.ts'
 import { encodeMessage, type Hello, MESSAGE, type Message, type Offer } from '../../src/protocol/messages.ts'
 import { encodeRangePages, type Range } from '../../src/protocol/ranges.ts'
 import { type HonestEnd, type HonestRun, type RawPeer, sendToRaw } from '../rigs/loopback-pair.ts'
@@ -85,7 +86,7 @@ describe('a greeting', () => {
       encodeUtf8('{"name":1,"maxChunkBytes":[],"known":7}'),
     ]),
     'of chunks of one byte': encodeMessage({ type: 'hello', hello: { ...HELLO, maxChunkBytes: 1 } }),
-    'with a name of a megabyte': encodeMessage({ type: 'hello', hello: { ...HELLO, name: 'x'.repeat(1_000_000) } }),
+    'with a name of 200 kB': encodeMessage({ type: 'hello', hello: { ...HELLO, name: 'x'.repeat(200_000) } }),
     'with an id that is a path': encodeMessage({
       type: 'hello',
       hello: { ...HELLO, known: { transferId: '../../etc/passwd', digest: '0'.repeat(64) } },
@@ -100,6 +101,12 @@ describe('a greeting', () => {
     const meeting = await meet()
     meeting.peer.sayRaw(greetings[name] as Uint8Array)
     await expectBroken(meeting, 'protocol_violation')
+  })
+
+  test('longer than anything that a receiver may say is not even kept', async () => {
+    const meeting = await meet()
+    meeting.peer.say({ type: 'hello', hello: { ...HELLO, name: 'x'.repeat(MAX_PLAIN_RECORD_BYTES) } })
+    await expectBroken(meeting, 'record_invalid')
   })
 
   test('of somebody who claims to know the transfer, with another digest, gets the whole manifest', async () => {

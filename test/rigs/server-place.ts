@@ -12,7 +12,7 @@ import {
   type RunningServer,
   startReceivingServer,
 } from '../../src/library/receive-server.ts'
-import type { ServerEvent } from '../../src/server/visit-report.ts'
+import type { ServerEvent } from '../../src/server/server-event.ts'
 import type { TransferResult } from '../../src/library/transfer.ts'
 
 const MEMORY = '/dev/shm'

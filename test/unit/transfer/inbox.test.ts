@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 
 import { memoryPipe } from '../../../src/carriers/memory.ts'
 import type { SealiftError } from '../../../src/protocol/errors.ts'
+import { MAX_RECORD_BYTES } from '../../../src/protocol/limits.ts'
 import { Inbox, type InboxReader } from '../../../src/transfer/inbox.ts'
 import { settle, until } from './virtual-time.ts'
 
@@ -53,7 +54,7 @@ describe('an inbox', () => {
     inbox.readBy(first)
     await far.write([Uint8Array.of(1, 1, 2)])
     await settle()
-    inbox.growForRecords()
+    inbox.growForRecords(MAX_RECORD_BYTES)
     const second = new Reader(inbox, 3)
     inbox.readBy(second)
     await far.write([Uint8Array.of(2, 2, 3, 3, 3)])

@@ -1,0 +1,3 @@
+module sealift.example/second-reader
+
+go 1.24
