@@ -126,15 +126,13 @@ function sayListening(server: RunningServer, settings: ServerSettings, output: O
   })
   output.say(`Receiving on ${output.strong(place)} into ${shown(settings.outputDir ?? '.')}.`)
   output.say(`Key of this server: ${fingerprint}`)
-  const rate = settings.bytesPerSecond
-  if (rate === null) output.say('No limit of speed.')
-  else
+  const { bytesPerSecond: rate, totalBytesPerSecond: total, maxActive: active } = settings
+  if (rate === null && total === null) output.say('No limit of speed.')
+  if (rate !== null)
     output.say(
       `Each sender gets ${formatSize(rate)} a second at most; ST_RATE_LIMIT_BYTES_PER_SEC=0 or --rate-limit 0 lifts that.`,
     )
-  const total = settings.totalBytesPerSecond
   if (total !== null) output.say(`All senders together get ${formatSize(total)} a second at most.`)
-  const active = settings.maxActive
   if (active !== null) output.say(`${formatCount(active)} at a time; others wait in line.`)
   if (others === 'token' && token === null) output.say('Senders are asked for the token that was given.')
   if (token !== null) output.say(`Token: ${output.strong(token)}  (senders are asked for it)`)
