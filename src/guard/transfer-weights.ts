@@ -19,15 +19,15 @@ export class TransferWeights {
 
   /**
    * From now on the connection brings that transfer.
-   * @param weight of the transfer, from now on; 0 while it brings next to nothing
+   * @param weight of the transfer, from now on; 0 while it brings next to nothing, `null` where it stays what it is
    */
-  set(member: Weighed, transferId: string, weight: number): void {
+  set(member: Weighed, transferId: string, weight: number | null): void {
     if (this.#groupOf.get(member) !== transferId) this.leave(member)
-    const group = this.#groups.get(transferId) ?? { weight, members: new Set() }
+    const group = this.#groups.get(transferId) ?? { weight: 0, members: new Set() }
     this.#groups.set(transferId, group)
     this.#groupOf.set(member, transferId)
     group.members.add(member)
-    group.weight = weight
+    group.weight = weight ?? group.weight
     divide(group)
   }
 

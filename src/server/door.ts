@@ -26,8 +26,11 @@ import { watchedStream } from './watched-stream.ts'
 export interface Caller {
   readonly place: Place
   readonly share: RateShare
-  /** What it brings, and how much that weighs in all that it shares with others; 0 while it brings next to nothing. */
-  readonly weigh: (transferId: string, weight: number) => void
+  /**
+   * What it brings, and how much that weighs in all that it shares with others; 0 while it brings next to nothing, `null` for
+   * what others bring already.
+   */
+  readonly weigh: (transferId: string, weight: number | null) => void
   /** Once it is confirmed. */
   session: Session | null
 }

@@ -273,7 +273,9 @@ export class ReceivingServer {
       if (caller === null) throw new SealiftError('connection_lost', 'the sender is gone already')
       const { owner, key } = await this.#guests.identify(peer)
       caller.share.assign(owner, key?.bytesPerSecond ?? undefined)
-      caller.place.join(this.#desk.joinable(peer.resumeId))
+      const transferId = this.#desk.joinable(peer.resumeId)
+      caller.place.join(transferId)
+      caller.weigh(transferId, null)
       await this.#desk.join(stream, peer.resumeId)
     } catch (thrown) {
       stream.fail(thrown)

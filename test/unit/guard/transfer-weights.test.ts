@@ -18,7 +18,7 @@ test('all connections of a transfer weigh together what it weighs, whoever of th
   weights.set(other, 'b', 10)
   expect(now()).toEqual([0, null, 10])
   weights.set(one, 'a', 6)
-  weights.set(two, 'a', 6)
+  weights.set(two, 'a', null)
   expect(now()).toEqual([3, 3, 10])
   weights.set(two, 'a', 2)
   expect(now()).toEqual([1, 1, 10])
