@@ -136,6 +136,22 @@ describe.each(RATES)('%d bytes a second', (rate) => {
   })
 })
 
+test('streams of one transfer are held to its rate together, and burst no more than one', async () => {
+  const pace = pacer(500_000, clock)
+  const pipes = Array.from({ length: 4 }, () => pipe())
+  streams = pipes.flat()
+  const arrived = pipes.map(([, far]) => count(far))
+  for (const [near] of pipes) {
+    const stream = pace(near)
+    void (async () => {
+      for (;;) await stream.write([new Uint8Array(20_000)])
+    })().catch(() => undefined)
+  }
+  expectRate(await curve(() => arrived.reduce((sum, bytes) => sum + bytes(), 0), 3000), 500_000)
+  // none of them waits for all others
+  for (const bytes of arrived) expect(bytes()).toBeGreaterThan(250_000)
+})
+
 describe('a paced stream', () => {
   test('keeps the order of writes and brings every byte', async () => {
     const [near, far] = pipe()

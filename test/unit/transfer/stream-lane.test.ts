@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import { codecById } from '../../../src/codecs/codec-table.ts'
 import type { ChunkMessage } from '../../../src/protocol/messages.ts'
+import { SendWindow } from '../../../src/transfer/send-window.ts'
 import { StreamLane, type StreamLaneOptions } from '../../../src/transfer/stream-lane.ts'
 import { reachMoving, type SessionPair, sessionPair } from './session-pair.ts'
 import { settle, until, VirtualClock } from './virtual-time.ts'
@@ -196,6 +197,86 @@ describe('the size of a chunk', () => {
     const over = lane()
     expect(await moveAt(over, 300_000)).toBeLessThan(100_000)
     expect(await moveAt(over, 10_000_000, 60)).toBe(MIB)
+  })
+})
+
+describe('with others beside it', () => {
+  /** Gives a lane all that it has room for. @returns the bytes */
+  async function fill(over: StreamLane, start: number): Promise<number> {
+    let end = start
+    for (;;) {
+      const stop = new AbortController()
+      const room = await Promise.race([over.capacity(stop.signal).catch(() => 0), settle().then(() => 0)])
+      stop.abort()
+      if (room === 0) return end - start
+      await send(over, end, new Uint8Array(room))
+      end += room
+      await settle()
+    }
+  }
+
+  test('a lane has no more under way than it brings in a second, and 3 MiB at first', async () => {
+    const over = lane({ window: new SendWindow(2) })
+    expect(await fill(over, 0)).toBe(3 * MIB)
+    await clock.pass(250)
+    over.acknowledge([{ start: 0, end: 2 * MIB }])
+    expect(await fill(over, 3 * MIB)).toBe(7 * MIB)
+  })
+
+  test('a lane alone is held by the window only', async () => {
+    expect(await fill(lane(), 0)).toBe(32 * MIB)
+  })
+
+  test('lanes that were told of the same room do not go over the window together', async () => {
+    const window = new SendWindow(3)
+    const lanes = Array.from({ length: 3 }, () => lane({ window }))
+    // each brings so much in a second that nothing but the window holds it back
+    for (const [n, over] of lanes.entries()) await fill(over, n * 100 * MIB)
+    await clock.pass(250)
+    for (const [n, over] of lanes.entries()) {
+      over.acknowledge([{ start: n * 100 * MIB, end: (n * 100 + 3) * MIB }])
+      await clock.pass(1)
+    }
+    let under = 0
+    for (;;) {
+      const rooms = await Promise.all(lanes.map((over) => Promise.race([over.capacity(NEVER), settle().then(() => 0)])))
+      if (Math.max(...rooms) === 0) break
+      for (const [n, over] of lanes.entries()) {
+        const bytes = rooms[n] ?? 0
+        if (bytes > 0) await send(over, n * 100 * MIB + 50 * MIB + under, new Uint8Array(bytes))
+        under += bytes
+      }
+      await settle()
+    }
+    expect(under).toBeGreaterThan(24 * MIB)
+    expect(under).toBeLessThanOrEqual(32 * MIB)
+  })
+
+  test('what a lane that ended had under way is room for the others', async () => {
+    const window = new SendWindow(2)
+    const other = sessionPair(clock)
+    const [over, beside] = [lane({ window }), lane({ window, session: other.sender })]
+    await fill(over, 0)
+    await send(beside, 10 * MIB, new Uint8Array(MIB)).catch(() => undefined)
+    const before = window.roomBytes
+    other.sender.fail(new Error('cut'))
+    other.receiver.fail(new Error('cut'))
+    await beside.closed
+    expect([before, window.roomBytes, window.lanes]).toEqual([28 * MIB, 29 * MIB, 1])
+  })
+
+  test('an acknowledgement of what others brought is no sign of life of this one', async () => {
+    const over = lane({ window: new SendWindow(2) })
+    await send(over, 0, new Uint8Array(1000))
+    await clock.pass(20_000)
+    over.settle([{ start: 5000, end: 6000 }])
+    expect(over.stalledMs).toBe(20_000)
+    over.settle([{ start: 0, end: 500 }])
+    expect(over.stalledMs).toBe(0)
+    await clock.pass(1000)
+    // nothing acknowledged: the receiver says that it lives
+    over.settle([])
+    expect(over.stalledMs).toBe(0)
   })
 })
 
