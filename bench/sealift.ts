@@ -104,7 +104,10 @@ function connectOf(line: string): string | undefined {
   return event?.event === 'listening' ? event.connect : undefined
 }
 
-function parseEvent(line: string): (Partial<DoneEvent> & { event: string; connect?: string }) | null {
+/** An event, of what is read here; `null` for another line. */
+export function parseEvent(
+  line: string,
+): (Partial<DoneEvent> & { event: string; connect?: string; port?: number; token?: string }) | null {
   try {
     return JSON.parse(line) as { event: string }
   } catch {

@@ -3,7 +3,7 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { receiveFiles, type SendOptions } from '../../src/index.ts'
 import { makePlace } from '../rigs/place.ts'
 import { type PushEnd, ServerPlace } from '../rigs/server-place.ts'
@@ -24,6 +24,12 @@ const LONG = { oneWayMs: 25, windowBytes: 128 << 10 }
 /** The same in little, for what is not about rates: long enough for connections to be cut in the middle. */
 const SHORT = { oneWayMs: 2, windowBytes: 64 << 10 }
 
+async function newPath(options: SlowPathOptions): Promise<SlowPath> {
+  const path = await SlowPath.start(options)
+  onTestFinished(() => path.close())
+  return path
+}
+
 interface Push {
   readonly place: ServerPlace
   readonly path: SlowPath
@@ -36,7 +42,7 @@ interface Push {
 async function newPush(bytes: number, options: Omit<SlowPathOptions, 'port'>): Promise<Push> {
   const place = new ServerPlace({ ST_OPEN: 'yes' })
   await place.start()
-  const path = await SlowPath.start({ ...options, port: place.server.port })
+  const path = await newPath({ ...options, port: place.server.port })
   const sent = content(bytes)
   const file = place.plant('alice', 'large.bin', sent)
   return {
@@ -145,7 +151,7 @@ describe('in a direct transfer, so many as the one that wants more says:', () =>
     const place = makePlace(7)
     fs.writeFileSync(join(place.source, 'large.bin'), content(3 * MIB))
     const sending = await send(place, { streams: sender })
-    const path = await SlowPath.start({ ...SHORT, port: sending.port })
+    const path = await newPath({ ...SHORT, port: sending.port })
     const connect = sending.connect.replace(`:${String(sending.port)}:`, `:${String(path.port)}:`)
     const receiving = receive(place, connect, { streams: receiver })
     expect(await receiving.end).toMatchObject({ role: 'receiver' })
@@ -160,7 +166,7 @@ describe('in a direct transfer, so many as the one that wants more says:', () =>
     const file = join(place.root, 'large.bin')
     fs.writeFileSync(file, sent)
     const sending = await send({ ...place, source: file }, { streams: 4 })
-    const path = await SlowPath.start({ ...SHORT, port: sending.port })
+    const path = await newPath({ ...SHORT, port: sending.port })
     const connect = sending.connect.replace(`:${String(sending.port)}:`, `:${String(path.port)}:`)
     const taken: Uint8Array[] = []
     const transfer = receiveFiles(connect, {

@@ -1,10 +1,10 @@
 /**
- * A long path with small windows between two sides, over real sockets: every byte arrives a fixed time later, and of each
- * connection and direction only so many bytes are under way at once, like a sender who waits for word from the far end.
+ * A long path with small windows between two sides, over real sockets, for tests and for the bench: every byte arrives a
+ * fixed time later, and of each connection and direction only so many bytes are under way at once, as with a sender who
+ * waits for word from the far end.
  */
 
 import net from 'node:net'
-import { onTestFinished } from 'vitest'
 
 export interface SlowPathOptions {
   /** Where it leads to, on 127.0.0.1. */
@@ -52,9 +52,7 @@ export class SlowPath {
   static async start(options: SlowPathOptions): Promise<SlowPath> {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: PIECE_BYTES })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const path = new SlowPath(server, options)
-    onTestFinished(() => path.close())
-    return path
+    return new SlowPath(server, options)
   }
 
   /** Connections that were made, and not refused. */
