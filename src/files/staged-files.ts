@@ -29,6 +29,10 @@ interface OpenFile {
   readonly fd: number
   /** Calls of the thread pool that use the descriptor now. */
   busy: number
+  /** Those of them that only read: for a digest, whose end nobody waits for. */
+  reading: number
+  /** Removed while it was read: closed by the last reader. */
+  isDropped: boolean
   /** Permissions to give back when it is closed, where it had been finished already. */
   readonly restoreMode: number | null
 }
@@ -192,6 +196,7 @@ export class StagedFiles {
     try {
       const file = this.#openFile(entry, false)
       file.busy++
+      file.reading++
       try {
         return await new Promise<number>((resolve, reject) => {
           this.#fs.read(file.fd, into, 0, into.length, fileOffset, (error, bytesRead) => {
@@ -201,6 +206,8 @@ export class StagedFiles {
         })
       } finally {
         file.busy--
+        file.reading--
+        if (file.isDropped && file.busy === 0) this.#release(file)
         this.#closeSurplus()
       }
     } catch (error) {
@@ -222,7 +229,11 @@ export class StagedFiles {
   /** See `TreeWriter.drop`. */
   drop(entry: number): void {
     try {
-      this.settle(entry)
+      const file = this.#open.get(entry)
+      if (file !== undefined && file.reading > 0 && file.reading === file.busy) {
+        this.#open.delete(entry)
+        file.isDropped = true
+      } else this.settle(entry)
       this.#fs.unlinkSync(this.path(entry))
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return
@@ -266,7 +277,13 @@ export class StagedFiles {
   /** A new file; `null` where one is there already. */
   #begin(path: string): OpenFile | null {
     try {
-      return { fd: this.#fs.openSync(path, CREATE_PART, 0o600), busy: 0, restoreMode: null }
+      return {
+        fd: this.#fs.openSync(path, CREATE_PART, 0o600),
+        busy: 0,
+        reading: 0,
+        isDropped: false,
+        restoreMode: null,
+      }
     } catch (error) {
       if (errnoOf(error) === 'EEXIST') return null
       throw error
@@ -292,7 +309,7 @@ export class StagedFiles {
       this.#closeQuietly(fd)
       throw error
     }
-    return { fd, busy: 0, restoreMode }
+    return { fd, busy: 0, reading: 0, isDropped: false, restoreMode }
   }
 
   /** Closes what is over the limit and not in use. @param except the file that was opened for now */

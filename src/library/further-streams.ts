@@ -8,7 +8,7 @@
 
 import { errorCodeFromWire, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import { MIN_CHUNK_BYTES } from '../protocol/limits.ts'
-import { type Clock, delay } from '../transfer/clock.ts'
+import { type Clock, delay, orAborted } from '../transfer/clock.ts'
 import type { WarningEvent } from '../transfer/events.ts'
 import type { Session } from '../transfer/session.ts'
 
@@ -44,7 +44,7 @@ export class FurtherStreams {
     this.#options = options
   }
 
-  /** Keeps them open until the signal is aborted. Resolves then; never rejects. */
+  /** Keeps them open until the signal is aborted; whose they are ends them. Resolves then; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all(Array.from({ length: this.#options.streams }, () => this.#keep(signal)))
   }
@@ -59,7 +59,11 @@ export class FurtherStreams {
         const stream = await this.#dial(signal)
         const sinceMs = clock.nowMs()
         this.#open++
-        await use(stream).finally(() => this.#open--)
+        // A farewell that nobody answers is not waited for: the next session is not to be held up by it.
+        await orAborted(
+          use(stream).finally(() => this.#open--),
+          signal,
+        )
         if (clock.nowMs() - sinceMs > LONGEST_BACK_OFF_MS) backOffMs = FIRST_BACK_OFF_MS
         if (stream.wireBytes >= MOVED_BYTES) this.#isSettled = true
         else error = await reasonOf(stream)

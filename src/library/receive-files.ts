@@ -165,8 +165,9 @@ class DirectReceive {
       token,
       dial: async (signal) => {
         const stream = await dialTcp({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal })
-        // Beside the handshake, which takes longer.
-        this.#identity = identifyPeer(stream.peer, AbortSignal.any([this.#signal, over.signal]))
+        // Beside the handshake, which takes longer; of a further stream it is known.
+        if (this.#conversation === null)
+          this.#identity = identifyPeer(stream.peer, AbortSignal.any([this.#signal, over.signal]))
         return pace(stream)
       },
       resumeKeys: () => keys.offered,

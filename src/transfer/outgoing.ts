@@ -53,6 +53,8 @@ interface Read {
   readonly range: Range
   readonly buffer: Uint8Array
   readonly outcome: ReadOutcome | Promise<ReadOutcome>
+  /** Digests of files that end in it, where it is hashed already. */
+  readonly finished: readonly EntryDigest[] | null
 }
 
 export class Outgoing {
@@ -322,18 +324,28 @@ export class Outgoing {
     if (range === null) return null
     const buffer = rooms.take()
     const outcome = this.#reader.read(range.start, range.end, buffer)
-    if (outcome instanceof Promise) outcome.catch(() => undefined)
-    return { range, buffer, outcome }
+    if (outcome instanceof Promise) {
+      outcome.catch(() => undefined)
+      return { range, buffer, outcome, finished: null }
+    }
+    // A stream is hashed in its order, which lanes beside each other do not keep: what is safe of it cannot be read back.
+    const finished = this.#stream === null ? null : this.#hash(range.start, buffer.subarray(0, outcome.bytes))
+    return { range, buffer, outcome, finished }
   }
 
-  async #deliver(lane: Lane, { range, buffer }: Read, outcome: ReadOutcome, signal: AbortSignal): Promise<void> {
+  async #deliver(
+    lane: Lane,
+    { range, buffer, finished: hashed }: Read,
+    outcome: ReadOutcome,
+    signal: AbortSignal,
+  ): Promise<void> {
     const end = range.start + outcome.bytes
     if (outcome.bytes > 0) {
       this.#sentEnd = Math.max(this.#sentEnd, end)
       const bytes = buffer.subarray(0, outcome.bytes)
       const sent = lane.send({ start: range.start, end, bytes }, signal)
       // Here, while the lane packs it in the pool.
-      const finished = this.#hash(range.start, bytes)
+      const finished = hashed ?? this.#hash(range.start, bytes)
       await sent
       if (finished.length > 0) this.#announcer?.digests(finished)
     }

@@ -2,11 +2,11 @@
 
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { receiveFiles, type SendOptions } from '../../src/index.ts'
+import { receiveFiles, type SendOptions, sendStream } from '../../src/index.ts'
 import { makePlace } from '../rigs/place.ts'
-import { type PushEnd, ServerPlace } from '../rigs/server-place.ts'
+import { ended, type PushEnd, ServerPlace } from '../rigs/server-place.ts'
 import { SlowPath, type SlowPathOptions } from '../rigs/slow-path.ts'
 import { missing, receive, send } from '../rigs/two-sides.ts'
 
@@ -140,6 +140,21 @@ describe('on a push, when', () => {
       expect.objectContaining({ message: expect.stringMatching(/^no further stream .* goes on over one/) as string }),
     ])
   })
+})
+
+test('what comes through a pipe, faster than several connections carry it, is whole', async () => {
+  const place = new ServerPlace({ ST_OPEN: 'yes' })
+  await place.start()
+  const sent = content(64 * MIB)
+  async function* pipe(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < sent.length; at += MIB) {
+      yield sent.subarray(at, at + MIB)
+      await nextTurn()
+    }
+  }
+  const { error } = await ended(sendStream(pipe(), { ...place.pushOptions('alice'), streams: 6 }))
+  expect(error).toBeNull()
+  expect(Buffer.compare(fs.readFileSync(join(place.out, 'stdin')), sent)).toBe(0)
 })
 
 describe('in a direct transfer, so many as the one that wants more says:', () => {

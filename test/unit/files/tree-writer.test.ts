@@ -338,6 +338,19 @@ describe('staged bytes', () => {
     writer.close()
   })
 
+  test('a file can be dropped while it is read for its digest', async () => {
+    const writer = openWriter(makePlace(), { big: { text: 'abcdef' } })
+    await writer.write(0, 0, Buffer.from('abc'))
+    const into = new Uint8Array(3)
+    const reading = writer.read(0, 0, into)
+    writer.drop(0)
+    expect(writer.stagedSize(0)).toBe(-1)
+    expect([await reading, Buffer.from(into).toString()]).toEqual([3, 'abc'])
+    await writer.write(0, 0, Buffer.from('xyzxyz').subarray(0, 5))
+    expect(writer.stagedSize(0)).toBe(5)
+    writer.close()
+  })
+
   test('a process that comes back goes on, also with files that may not be read', async () => {
     const place = makePlace()
     const tree: Tree = {
