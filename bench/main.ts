@@ -30,11 +30,12 @@ import { goalsOfServer, measureServer, tableOfServer } from './server-bench.ts'
 import type { ServerResult } from './server-bench.ts'
 import { FULL_SIZES, QUICK_SIZES, ServerRows } from './server-rows.ts'
 import { startSshd } from './sshd.ts'
+import { measureTls } from './tls-bench.ts'
 
-const CASES = ['large', 'tree', 'again', 'disk', 'compression', 'server'] as const
+const CASES = ['large', 'tree', 'again', 'disk', 'compression', 'server', 'tls'] as const
 type CaseName = (typeof CASES)[number]
 
-const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk,compression,server] [--size 1GiB]
+const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk,compression,server,tls] [--size 1GiB]
                         [--files N] [--tmp DIR] [--disk DIR] [--json FILE] [--without NAME,NAME]
                         [--quick]
 `
@@ -260,13 +261,18 @@ async function main(options: Options): Promise<void> {
     server = await measureServer(new ServerRows(makeFolder(options.tmp), sizes, field.sealift), runs)
     process.stdout.write(`${tableOfServer(server)}\n`)
   }
+  let tls: ServerResult = { figures: [], failed: [] }
+  if (options.only.has('tls') && field.sealift !== null) {
+    tls = await measureTls(makeFolder(options.tmp), options.sizeBytes, runs)
+    process.stdout.write(`${tableOfServer(tls, 'TLS')}\n`)
+  }
 
-  const goals = [...judge(results, again, tree.bytes), ...goalsOfServer(server)]
+  const goals = [...judge(results, again, tree.bytes), ...goalsOfServer(server), ...goalsOfServer(tls)]
   process.stdout.write(goalTable(goals))
-  writeFileSync(options.json, toJson(machine, results, goals, shares, server.figures))
+  writeFileSync(options.json, toJson(machine, results, goals, shares, [...server.figures, ...tls.figures]))
   const minutes = (performance.now() - startedMs) / 60_000
   process.stdout.write(`\n${runs} runs each, interleaved; ${minutes.toFixed(1)} minutes; JSON: ${options.json}\n`)
-  if (server.failed.length > 0) process.exitCode = 1
+  if (server.failed.length + tls.failed.length > 0) process.exitCode = 1
   if (results.some(({ failed }) => [...failed.keys()].some((name) => name.startsWith('sealift')))) process.exitCode = 1
 }
 
