@@ -32,11 +32,12 @@ import type { ServerResult } from './server-bench.ts'
 import { FULL_SIZES, QUICK_SIZES, ServerRows } from './server-rows.ts'
 import { StreamRows } from './stream-rows.ts'
 import { startSshd } from './sshd.ts'
+import { measureTls } from './tls-bench.ts'
 
-const CASES = ['large', 'tree', 'again', 'disk', 'compression', 'server', 'streams', 'parallel'] as const
+const CASES = ['large', 'tree', 'again', 'disk', 'compression', 'server', 'streams', 'parallel', 'tls'] as const
 type CaseName = (typeof CASES)[number]
 
-const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk,compression,server,streams,parallel]
+const USAGE = `usage: npm run bench -- [--runs N] [--only large,tree,again,disk,compression,server,streams,parallel,tls]
                         [--size 1GiB] [--files N] [--tmp DIR] [--disk DIR] [--json FILE] [--without NAME,NAME]
                         [--quick]
 `
@@ -277,6 +278,8 @@ async function main(options: Options): Promise<void> {
     const large = options.quick ? options.tmp : options.disk
     show(await measureParallel(makeFolder(options.tmp), makeFolder(large), sizes, runs), 'Files in parallel')
   }
+  if (options.only.has('tls') && field.sealift !== null)
+    show(await measureTls(makeFolder(options.tmp), options.sizeBytes, runs), 'TLS')
 
   const goals = [...judge(results, again, tree.bytes), ...own.flatMap((result) => goalsOfServer(result))]
   const figures = own.flatMap((result) => result.figures)

@@ -15,6 +15,8 @@ export interface PushOrder {
   readonly to: string
   readonly token: string
   readonly source: string
+  readonly tls?: boolean | undefined
+  readonly ca?: string | undefined
 }
 
 /** The line that answers it. */
@@ -29,10 +31,10 @@ const built = new URL('../dist/index.js', import.meta.url).href
 const { sendFiles } = (await import(built)) as typeof Library
 const folder = process.argv[2] ?? ''
 
-async function push({ to, token, source }: PushOrder): Promise<string | null> {
+async function push({ to, token, source, tls, ca }: PushOrder): Promise<string | null> {
   try {
     const place = { ledgerPath: join(folder, 'ledger', 'l.db'), configFolder: join(folder, 'config') }
-    await sendFiles(source, { to, token, ...place }).done
+    await sendFiles(source, { to, token, tls, ca, ...place }).done
     return null
   } catch (error) {
     return error instanceof Error ? error.message : String(error)

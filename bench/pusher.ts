@@ -31,9 +31,13 @@ export class Pusher {
     return pusher
   }
 
-  /** @returns how many seconds it took @throws Error where it failed */
-  async push({ address, token }: ServerProcess, source: string): Promise<number> {
-    const order: PushOrder = { to: address, token, source }
+  /** @param met how the server is met, where that is by TLS @returns how many seconds it took @throws Error where it failed */
+  async push(
+    { address, token }: ServerProcess,
+    source: string,
+    met: Pick<PushOrder, 'tls' | 'ca'> = {},
+  ): Promise<number> {
+    const order: PushOrder = { to: address, token, source, ...met }
     this.#child.stdin?.write(`${JSON.stringify(order)}\n`)
     const { seconds, error } = JSON.parse(await this.#line()) as PushAnswer
     if (error !== null) throw new Error(`a sender failed: ${error}`)

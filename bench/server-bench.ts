@@ -27,11 +27,11 @@ export interface ServerResult {
   readonly failed: readonly string[]
 }
 
-const asRatio = (value: number): string => value.toFixed(2)
+export const asRatio = (value: number): string => value.toFixed(2)
 const asPercent = (value: number): string => `${(value * 100).toFixed(1)} %`
-const asSeconds = (value: number): string => `${value.toFixed(2)} s`
+export const asSeconds = (value: number): string => `${value.toFixed(2)} s`
 const asMegabytes = (value: number): string => `${(value / 1e6).toFixed(0)} MB`
-const atMost = (limit: number): ServerFigure['goal'] => ({ isMost: true, limit })
+export const atMost = (limit: number): ServerFigure['goal'] => ({ isMost: true, limit })
 const atLeast = (limit: number): ServerFigure['goal'] => ({ isMost: false, limit })
 
 /** Every row once, and all of them again, so that none is measured in a better hour than the others. */
@@ -141,7 +141,7 @@ export async function measureServer(rows: ServerRows, runs: number): Promise<Ser
 const SAME = '127.0.0.1'
 const OTHER = '127.0.0.2'
 
-function figure(
+export function figure(
   what: string,
   values: readonly number[],
   format: ServerFigure['format'],
@@ -150,7 +150,7 @@ function figure(
   return goal === undefined ? { what, values, format } : { what, values, format, goal }
 }
 
-export function tableOfServer({ figures, failed }: ServerResult, title = 'The receiving server'): string {
+export function tableOfServer({ figures, failed }: ServerResult, heading: string): string {
   const rows = figures
     .filter(({ values }) => values.length > 0)
     .map(({ what, values, format }) => [
@@ -158,7 +158,7 @@ export function tableOfServer({ figures, failed }: ServerResult, title = 'The re
       format(median(values)),
       `${format(Math.min(...values))} – ${format(Math.max(...values))}`,
     ])
-  const lines = [`## ${title}`, '', ...markdown([['', 'median', 'min – max'], ...rows])]
+  const lines = [`## ${heading}`, '', ...markdown([['', 'median', 'min – max'], ...rows])]
   for (const reason of failed) lines.push('', `One run failed and is left out: ${reason}`)
   return lines.join('\n') + '\n'
 }

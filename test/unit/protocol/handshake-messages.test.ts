@@ -198,7 +198,7 @@ describe('RESP', () => {
   test.each([
     ['an unknown suite', [1, 4, 1, 0, 0, 0, 255, ...share]],
     ['a Noise message 2 that cannot be whole', [1, 2, 1, ...Array<number>(98).fill(1)]],
-    ['an unknown cipher', [1, 1, 3, 0, 0, 0, 255, ...share]],
+    ['an unknown cipher', [1, 1, 4, 0, 0, 0, 255, ...share]],
     ['an unknown KEM', [1, 1, 1, 2, 0, 0, 255, ...share]],
     ['a short KEM ciphertext', [1, 1, 1, 1, 0, 1, 5, 255, ...share]],
     ['cpace with an index', [1, 1, 1, 0, 0, 0, 0, ...share]],
