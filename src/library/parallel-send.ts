@@ -160,7 +160,7 @@ class ParallelSend {
     const byName = new Map(group.map((file) => [file.name, file]))
     const failures = new Map<string, ErrorCode>()
     const sent = new Map<string, FileEvent>()
-    let isAccepted = false
+    let isAccepted = false as boolean
     let isBusy = false
     let isOver = false
     const run = runSend(

@@ -103,7 +103,7 @@ export class SecureFileTransferClient {
   async sendFile(path: string, options: SendFileOptions = {}): Promise<SendFileResult> {
     checkFile(path)
     const { onProgress, onWarning } = options
-    let failure: ErrorCode | null = null
+    let failure = null as ErrorCode | null
     let sent: FileEvent | null = null
     const transfer = sendFiles(path, {
       ...this.#sendOptions(options),
