@@ -94,11 +94,18 @@ export function checkOptions(options: Partial<Options>): void {
   checkKinds(KINDS, options)
 }
 
-/** @throws SealiftError as {@link checkOptions} */
+/**
+ * The same for options of another kind.
+ * @param needed what has no default
+ * @throws SealiftError `settings_invalid`
+ */
 export function checkKinds<Name extends string>(
   kinds: Readonly<Record<Name, Kind>>,
   options: Readonly<Partial<Record<Name, unknown>>>,
+  needed: readonly Name[] = [],
 ): void {
+  for (const name of needed)
+    if (options[name] === undefined) throw new SealiftError('settings_invalid', `${name} must be given`)
   for (const [name, { is, inWords }] of Object.entries<Kind>(kinds)) {
     const value = options[name as Name]
     if (value === undefined || is(value)) continue

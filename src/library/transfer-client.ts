@@ -163,7 +163,7 @@ export class SecureFileTransferClient {
 
   /** @throws SealiftError `settings_invalid` */
   #sendOptions(given: ChosenOptions): SendOptions & { readonly to: string } {
-    checkKinds(KINDS, this.#options)
+    checkKinds(KINDS, this.#options, ['host', 'port'])
     const { host, port, cafile, certfile, keyfile, ...server } = this.#options
     const isTls = [cafile, certfile, keyfile].some((file) => file !== undefined)
     const { signal, priority, conflict } = given

@@ -85,7 +85,7 @@ const KINDS: Readonly<Record<CheckedOption, Kind>> = {
  * durable gets its name in `outputDir`.
  *
  * Iterating gives its events until it is stopped, and never throws. A server that was stopped may be started again: what
- * was under way goes on when its senders come back.
+ * was under way goes on when its senders come back. One that cannot go on stops by itself.
  *
  * @example
  * ```ts
@@ -98,6 +98,7 @@ export class SecureFileTransferServer implements AsyncIterable<ServerEvent> {
   readonly #options: FileTransferServerOptions
   #events = new EventQueue<ServerEvent>()
   #running: Promise<RunningServer> | null = null
+  #stopping: Promise<void> | null = null
   #end: Promise<void> | null = null
 
   /** Nothing is done, and nothing looked at, before {@link SecureFileTransferServer.start}. */
@@ -119,6 +120,7 @@ export class SecureFileTransferServer implements AsyncIterable<ServerEvent> {
    *   `target_not_folder`, those of the ledger
    */
   async start(): Promise<{ readonly address: string; readonly port: number; readonly fingerprint: string }> {
+    await this.#stopping
     if (this.#running !== null) throw new SealiftError('usage', 'this server runs already')
     // The events of an earlier run have ended.
     if (this.#end !== null) this.#events = new EventQueue()
@@ -126,6 +128,8 @@ export class SecureFileTransferServer implements AsyncIterable<ServerEvent> {
     try {
       const { address, port, fingerprint, end } = await running
       this.#end = end
+      // Nothing is left of a server that cannot go on; `end` says why.
+      end.catch(() => this.stop())
       return { address, port, fingerprint }
     } catch (error) {
       this.#running = null
@@ -134,7 +138,7 @@ export class SecureFileTransferServer implements AsyncIterable<ServerEvent> {
   }
 
   async #start(): Promise<RunningServer> {
-    checkKinds(KINDS, this.#options)
+    checkKinds(KINDS, this.#options, ['host', 'port', 'outputDir'])
     checkGuard(this.#options)
     const { token, password, identityPassword, fileEvents } = this.#options
     const settings = settingsOf(this.#options)
@@ -153,13 +157,17 @@ export class SecureFileTransferServer implements AsyncIterable<ServerEvent> {
    * Stops it. What is under way is told to its senders, and can be gone on with: staging and ledger keep it. Resolves when
    * nothing of the server is left: no port, no connection, no open file. Does nothing where it does not run.
    */
-  async stop(): Promise<void> {
-    const running = this.#running
-    if (running === null) return
-    const server = await running.catch(() => null)
-    if (this.#running !== running) return
+  stop(): Promise<void> {
+    return (this.#stopping ??= this.#stop().finally(() => {
+      this.#stopping = null
+    }))
+  }
+
+  async #stop(): Promise<void> {
+    const server = await this.#running?.catch(() => null)
     this.#running = null
-    await server?.stop(new SealiftError('terminated', 'the server was stopped'))
+    if (server === undefined || server === null) return
+    await server.stop(new SealiftError('terminated', 'the server was stopped'))
     this.#events.end()
   }
 

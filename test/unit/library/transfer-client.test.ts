@@ -2,7 +2,7 @@
 
 import fs from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { type ProgressEvent, SealiftError, SecureFileTransferServer } from '../../../src/index.ts'
+import { type ProgressEvent, SealiftError, SecureFileTransferClient, SecureFileTransferServer } from '../../../src/index.ts'
 import { sentFile } from '../../../src/library/sent-file.ts'
 import { ClassPlace, sha256 } from '../../rigs/class-place.ts'
 
@@ -105,6 +105,7 @@ describe('sendFile', () => {
     expect(await client.sendFile(place.path('sources', 'folder')).catch(codeOf)).toBe('usage')
     expect(await client.sendFile(place.path('absent')).catch(codeOf)).toBe('path_missing')
     expect(await client.sendFile(undefined as never).catch(codeOf)).toBe('settings_invalid')
+    expect(await new SecureFileTransferClient({} as never).sendFile(file).catch(codeOf)).toBe('settings_invalid')
     expect(await place.makeClient({ port: 0 }).sendFile(file).catch(codeOf)).toBe('settings_invalid')
     expect(
       await place
@@ -219,6 +220,8 @@ describe('SecureFileTransferServer', () => {
     expect(await server.start().catch(codeOf)).toBe('usage')
     for (const options of [
       { port: 70_000 },
+      { host: undefined as never },
+      { outputDir: undefined as never },
       { host: null as never },
       { open: 'yes' as never },
       { settings: { ST_NOTHING: '1' } },
@@ -234,6 +237,7 @@ describe('SecureFileTransferServer', () => {
     const server = place.makeServer({ port: 0 })
     await server.stop()
     for (let turn = 0; turn < 2; turn++) {
+      // Also while it is still being stopped.
       const { port: chosen, fingerprint } = await server.start()
       expect(fingerprint).toMatch(/^SHA256:/)
       const file = place.plant(`turn ${turn}.txt`, text)
@@ -242,7 +246,8 @@ describe('SecureFileTransferServer', () => {
         for await (const { event } of server) told.push(event)
       })()
       await place.makeClient({ port: chosen }).sendFile(file)
-      await server.stop()
+      const stopping = [server.stop(), server.stop()]
+      if (turn === 1) await Promise.all(stopping)
       await listening
       expect(told).toContain('done')
     }
