@@ -11,7 +11,7 @@ import type { CompressSetting } from '../protocol/choices.ts'
 import { type ErrorCode, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { FileEvent, ProgressEvent, WarningEvent } from '../transfer/events.ts'
 import { fileFailure, folderGiven } from './file-failures.ts'
-import { checkKinds, checkOptions, type Kind, TEXT, whole } from './option-checks.ts'
+import { CALL, checkKinds, checkOptions, type Kind, TEXT, whole } from './option-checks.ts'
 import type { SendOptions, ServerOptions, TransferOptions } from './options.ts'
 import type { FileOutcome } from './parallel-send.ts'
 import type { ParallelProgress } from './progress-sum.ts'
@@ -72,7 +72,12 @@ const KINDS: Readonly<Record<'host' | 'port' | 'cafile' | 'certfile' | 'keyfile'
   certfile: TEXT,
   keyfile: TEXT,
 }
-const CONCURRENCY: Readonly<Record<'concurrency', Kind>> = { concurrency: whole(1, 64) }
+/** The same, of a call. */
+const CALL_KINDS: Readonly<Record<'concurrency' | 'onProgress' | 'onWarning', Kind>> = {
+  concurrency: whole(1, 64),
+  onProgress: CALL,
+  onWarning: CALL,
+}
 const DEFAULT_CONCURRENCY = 4
 
 /**
@@ -142,12 +147,13 @@ export class SecureFileTransferClient {
    * ```
    */
   async sendFilesInParallel(paths: readonly string[], options: SendInParallelOptions = {}): Promise<ParallelResult[]> {
-    checkKinds(CONCURRENCY, options)
+    if (!Array.isArray(paths)) throw new SealiftError('settings_invalid', 'the paths must be an array of texts')
     for (const path of paths) checkPath(path)
+    const send = this.#sendOptions(options)
     const { concurrency = DEFAULT_CONCURRENCY, onProgress, onWarning } = options
     const { sendInParallel } = await import('./parallel-send.ts')
     const outcomes = await sendInParallel(paths, {
-      send: this.#sendOptions(options),
+      send,
       concurrency,
       onProgress,
       onWarning,
@@ -164,6 +170,7 @@ export class SecureFileTransferClient {
   /** @throws SealiftError `settings_invalid` */
   #sendOptions(given: ChosenOptions): SendOptions & { readonly to: string } {
     checkKinds(KINDS, this.#options, ['host', 'port'])
+    checkKinds(CALL_KINDS, given)
     const { host, port, cafile, certfile, keyfile, ...server } = this.#options
     const isTls = [cafile, certfile, keyfile].some((file) => file !== undefined)
     const { signal, priority, conflict } = given
@@ -186,7 +193,10 @@ export class SecureFileTransferClient {
 }
 
 /** What the caller of either method may choose. */
-type ChosenOptions = Omit<SendFileOptions, 'onProgress'>
+type ChosenOptions = Omit<SendFileOptions, 'onProgress'> & {
+  readonly onProgress?: unknown
+  readonly concurrency?: unknown
+}
 
 /** A level without a codec means gzip here, as it did for those who know these classes. */
 function compression({

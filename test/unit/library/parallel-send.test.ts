@@ -132,6 +132,7 @@ describe('sendFilesInParallel', () => {
     expect(await client.sendFilesInParallel(files).catch(codeOf)).toBe('auth_failed')
     expect(await client.sendFilesInParallel(files, { concurrency: 0 }).catch(codeOf)).toBe('settings_invalid')
     expect(await client.sendFilesInParallel([5 as never]).catch(codeOf)).toBe('settings_invalid')
+    expect(await client.sendFilesInParallel('a.txt' as never).catch(codeOf)).toBe('settings_invalid')
     await server.stop()
     expect(await client.sendFilesInParallel(files).catch(codeOf)).toBe('connect_failed')
     // Nobody needs to be there for that.

@@ -2,7 +2,12 @@
 
 import fs from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { type ProgressEvent, SealiftError, SecureFileTransferClient, SecureFileTransferServer } from '../../../src/index.ts'
+import {
+  type ProgressEvent,
+  SealiftError,
+  SecureFileTransferClient,
+  SecureFileTransferServer,
+} from '../../../src/index.ts'
 import { sentFile } from '../../../src/library/sent-file.ts'
 import { ClassPlace, sha256 } from '../../rigs/class-place.ts'
 
@@ -87,6 +92,7 @@ describe('sendFile', () => {
     ['a level under 0', { compressionLevel: -1 }, 'settings_invalid'],
     ['a level that zstd has not', { compress: 'zstd' as const, compressionLevel: 30 }, 'settings_invalid'],
     ['a codec that nobody has', { compress: 'rar' as never }, 'settings_invalid'],
+    ['a listener that cannot be called', { onProgress: 'me' as never }, 'settings_invalid'],
   ])('refuses %s before anything is sent', async (_, options, code) => {
     const place = new ClassPlace()
     await place.startServer()
