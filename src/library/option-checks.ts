@@ -21,7 +21,7 @@ const LONGEST_WAIT_MS = 2 ** 31 - 1
 
 export const FLAG: Kind = { is: (value) => typeof value === 'boolean', inWords: 'true or false' }
 export const TEXT: Kind = { is: (value) => typeof value === 'string', inWords: 'a text' }
-const TEXTS: Kind = { is: (value) => Array.isArray(value) && value.every(TEXT.is), inWords: 'an array of texts' }
+export const TEXTS: Kind = { is: (value) => Array.isArray(value) && value.every(TEXT.is), inWords: 'an array of texts' }
 export const CALL: Kind = { is: (value) => typeof value === 'function', inWords: 'a function' }
 
 export function whole(low: number, high: number): Kind {

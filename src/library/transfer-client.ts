@@ -11,7 +11,7 @@ import type { CompressSetting } from '../protocol/choices.ts'
 import { type ErrorCode, SealiftError, toSealiftError } from '../protocol/errors.ts'
 import type { FileEvent, ProgressEvent, WarningEvent } from '../transfer/events.ts'
 import { fileFailure, folderGiven } from './file-failures.ts'
-import { CALL, checkKinds, checkOptions, type Kind, TEXT, whole } from './option-checks.ts'
+import { CALL, checkKinds, checkOptions, type Kind, TEXT, TEXTS, whole } from './option-checks.ts'
 import type { SendOptions, ServerOptions, TransferOptions } from './options.ts'
 import type { FileOutcome } from './parallel-send.ts'
 import type { ParallelProgress } from './progress-sum.ts'
@@ -147,8 +147,7 @@ export class SecureFileTransferClient {
    * ```
    */
   async sendFilesInParallel(paths: readonly string[], options: SendInParallelOptions = {}): Promise<ParallelResult[]> {
-    if (!Array.isArray(paths)) throw new SealiftError('settings_invalid', 'the paths must be an array of texts')
-    for (const path of paths) checkPath(path)
+    if (!TEXTS.is(paths)) throw new SealiftError('settings_invalid', `the paths must be ${TEXTS.inWords}`)
     const send = this.#sendOptions(options)
     const { concurrency = DEFAULT_CONCURRENCY, onProgress, onWarning } = options
     const { sendInParallel } = await import('./parallel-send.ts')
@@ -208,13 +207,8 @@ function compression({
   return { compress: 'gzip', compressionLevel }
 }
 
-/** @throws SealiftError `settings_invalid` */
-function checkPath(path: string): void {
-  if (!TEXT.is(path)) throw new SealiftError('settings_invalid', 'the path of a file must be a text')
-}
-
-/** @throws SealiftError `usage`, `path_missing`, `path_unreadable` */
+/** @throws SealiftError `settings_invalid`, `usage`, `path_missing`, `path_unreadable` */
 function checkFile(path: string): void {
-  checkPath(path)
+  if (!TEXT.is(path)) throw new SealiftError('settings_invalid', `the path must be ${TEXT.inWords}`)
   if (findRoot(path, nodeFileSystem).stats.isDirectory()) throw folderGiven(path)
 }
