@@ -31,6 +31,11 @@ const FOLDER_RULE = {
   message: 'never returns below /proc: src/files/folder-making.ts makes folders',
 }
 
+const VERIFY_RULE = {
+  selector: 'Property[key.name="rejectUnauthorized"][value.value=false]',
+  message: 'a certificate that nobody checks vouches for nobody',
+}
+
 export default defineConfig(
   globalIgnores(['dist/', 'coverage/', 'node_modules/']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
@@ -79,7 +84,7 @@ export default defineConfig(
     rules: {
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       'no-restricted-globals': ['error', CONSOLE_RULE],
-      'no-restricted-syntax': ['error', FOLDER_RULE],
+      'no-restricted-syntax': ['error', FOLDER_RULE, VERIFY_RULE],
     },
   },
   {

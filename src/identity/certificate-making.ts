@@ -7,7 +7,7 @@
 
 import { createPrivateKey, webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
-import type { Extension, JsonGeneralName } from '@peculiar/x509'
+import type * as x509 from '@peculiar/x509'
 import { SealiftError } from '../protocol/errors.ts'
 
 /** What browsers take of a server, at most, is 825 days; a CA of one's own lives longer, since all who trust it must be told of a new one. */
@@ -37,16 +37,16 @@ export interface LeafOptions {
 
 /** @param name of the CA, for people @param nowMs Unix time */
 export async function makeAuthority(name: string, nowMs: number): Promise<MadeCertificate> {
-  const x509 = await load()
+  const library = await load()
   const keys = await makeKeys()
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+  const certificate = await library.X509CertificateGenerator.createSelfSigned({
     ...frame(name, nowMs, CA_DAYS),
     keys,
     extensions: [
       // no CA below it
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      new library.BasicConstraintsExtension(true, 0, true),
+      new library.KeyUsagesExtension(library.KeyUsageFlags.keyCertSign | library.KeyUsageFlags.cRLSign, true),
+      await library.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
   return { cert: `${certificate.toString('pem')}\n`, key: await exportKey(keys.privateKey) }
@@ -58,21 +58,21 @@ export async function makeLeaf(
   { purpose, name, hosts }: LeafOptions,
   nowMs: number,
 ): Promise<MadeCertificate> {
-  const x509 = await load()
+  const library = await load()
   const keys = await makeKeys()
-  const issuer = new x509.X509Certificate(authority.cert)
-  const extensions: Extension[] = [
-    new x509.BasicConstraintsExtension(false, undefined, true),
-    new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-    new x509.ExtendedKeyUsageExtension([
-      purpose === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
+  const issuer = new library.X509Certificate(authority.cert)
+  const extensions: x509.Extension[] = [
+    new library.BasicConstraintsExtension(false, undefined, true),
+    new library.KeyUsagesExtension(library.KeyUsageFlags.digitalSignature, true),
+    new library.ExtendedKeyUsageExtension([
+      purpose === 'server' ? library.ExtendedKeyUsage.serverAuth : library.ExtendedKeyUsage.clientAuth,
     ]),
-    await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    await x509.AuthorityKeyIdentifierExtension.create(issuer),
+    await library.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    await library.AuthorityKeyIdentifierExtension.create(issuer),
   ]
-  if (hosts.length > 0) extensions.push(new x509.SubjectAlternativeNameExtension(hosts.map(alternativeName)))
+  if (hosts.length > 0) extensions.push(new library.SubjectAlternativeNameExtension(hosts.map(alternativeName)))
   const { name: subject, ...dates } = frame(name, nowMs, LEAF_DAYS)
-  const certificate = await x509.X509CertificateGenerator.create({
+  const certificate = await library.X509CertificateGenerator.create({
     ...dates,
     subject,
     // no certificate outlives the CA that vouches for it
@@ -85,7 +85,7 @@ export async function makeLeaf(
   return { cert: `${certificate.toString('pem')}\n`, key: await exportKey(keys.privateKey) }
 }
 
-async function load(): Promise<typeof import('@peculiar/x509')> {
+async function load(): Promise<typeof x509> {
   // one of its own dependencies asks for it
   await import('reflect-metadata')
   return import('@peculiar/x509')
@@ -119,7 +119,7 @@ function frame(
   }
 }
 
-function alternativeName(host: string): JsonGeneralName {
+function alternativeName(host: string): x509.JsonGeneralName {
   return { type: isIP(host) === 0 ? 'dns' : 'ip', value: host }
 }
 

@@ -121,7 +121,9 @@ describe('a server with TLS', () => {
     await place.start()
     const still = net.connect(place.server.port, '127.0.0.1')
     const long = net.connect(place.server.port, '127.0.0.1')
-    onTestFinished(() => void [still, long].forEach((socket) => socket.destroy()))
+    onTestFinished(() => {
+      for (const socket of [still, long]) socket.destroy()
+    })
     const closed = [still, long].map(
       (socket) => new Promise((resolve) => socket.resume().on('error', resolve).on('close', resolve)),
     )

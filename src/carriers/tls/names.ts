@@ -52,6 +52,6 @@ export function nameFault({ host, serverName }: ExpectedServer, certificate: Pee
 
 function commonNames({ subject }: PeerCertificate): string[] {
   // absent where a certificate has no subject at all, whatever the types say
-  const names = (subject as PeerCertificate['subject'] | undefined)?.CN as string | string[] | undefined
+  const names = (subject as PeerCertificate['subject'] | undefined)?.CN
   return names === undefined ? [] : [names].flat()
 }
