@@ -6,6 +6,8 @@
  * next time: a carrier may be filling what it was given before.
  */
 
+import { releaseBuffer } from './bytes.ts'
+
 export class FrameBuffer {
   #bytes: Uint8Array
   #start = 0
@@ -39,6 +41,16 @@ export class FrameBuffer {
       this.#moveTo(this.#bytes)
     }
     return this.#bytes.subarray(this.#end)
+  }
+
+  /** Gives its memory back: nothing fills it any more, and nothing is taken. */
+  release(): void {
+    const bytes = this.#bytes
+    this.#bytes = new Uint8Array()
+    this.#capacity = 0
+    this.#start = 0
+    this.#end = 0
+    releaseBuffer(bytes)
   }
 
   /** @param bytes those of before: to the front */

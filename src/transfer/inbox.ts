@@ -53,6 +53,15 @@ export class Inbox implements ByteSink {
     else if (goOn) this.#stream.resume()
   }
 
+  /**
+   * The stream was destroyed: gives back what was kept for it, where the system reads only when it is asked to. On Windows it
+   * may be in the middle of a read, and this is left to the collector.
+   */
+  release(): void {
+    this.#reader = null
+    if (process.platform !== 'win32') this.frames.release()
+  }
+
   space(): Uint8Array {
     return this.frames.space()
   }

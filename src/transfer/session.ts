@@ -418,6 +418,7 @@ export class Session implements InboxReader {
   #release(): void {
     this.#cancelLinger()
     this.#stream.destroy()
+    this.#inbox.release()
     this.#sealer.destroy()
     this.#opener.destroy()
     this.#resolveReleased(undefined)

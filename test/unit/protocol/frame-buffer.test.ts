@@ -66,6 +66,14 @@ describe('a frame buffer', () => {
     expect([...(buffer.take(4) ?? [])]).toEqual([2, 3, 4, 5])
   })
 
+  test('gives its memory back at once when it is released', () => {
+    const buffer = new FrameBuffer(1 << 20)
+    fill(buffer, 1, 2, 3)
+    const room = buffer.space()
+    buffer.release()
+    expect([room.buffer.byteLength, buffer.length, buffer.space().length]).toEqual([0, 0, 0])
+  })
+
   test('moves nothing while two of the largest frames come one behind the other', () => {
     const frameBytes = 1000
     const buffer = new FrameBuffer(2 * frameBytes)
