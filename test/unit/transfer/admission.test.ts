@@ -1,10 +1,10 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
 import { decodeUtf8, encodeUtf8 } from '../../../src/protocol/bytes.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import { encodeAbort, encodeFrame } from '../../../src/protocol/handshake-messages.ts'
 import { MAX_UNCONFIRMED_CONNECTIONS } from '../../../src/protocol/limits.ts'
-import type { AdmissionOptions } from '../../../src/transfer/admission.ts'
+import { Admission, type AdmissionOptions } from '../../../src/transfer/admission.ts'
 import { newCredential, newInitiator, TOKEN as OTHER_TOKEN } from '../protocol/handshake-pair.ts'
 import { crypto, Door, TOKEN, watch } from './door.ts'
 import { settle, until, VirtualClock } from './virtual-time.ts'
@@ -13,7 +13,8 @@ let clock = new VirtualClock()
 let doors: Door[] = []
 const unhandled: unknown[] = []
 const note = (reason: unknown): void => void unhandled.push(reason)
-process.on('unhandledRejection', note)
+beforeAll(() => void process.on('unhandledRejection', note))
+afterAll(() => void process.off('unhandledRejection', note))
 
 function open(changes: Partial<AdmissionOptions> = {}): Door {
   const door = new Door(clock, changes)
@@ -294,6 +295,25 @@ describe('one token, one session', () => {
     gate.resolve(undefined)
     expect(await run).toBe('in')
   })
+})
+
+test('a server without a key, and a key without a server, are no door', () => {
+  const options = (door: Partial<AdmissionOptions>): AdmissionOptions => ({
+    crypto,
+    clock,
+    purpose: 'server',
+    role: 'receiver',
+    gate: null,
+    findResumeKey: () => null,
+    commit: () => Promise.resolve(),
+    onRefused: () => undefined,
+    onSession: () => undefined,
+    onFault: () => undefined,
+    ...door,
+  })
+  const wrong = expect.objectContaining({ code: 'internal' }) as Error
+  expect(() => new Admission(options({}))).toThrow(wrong)
+  expect(() => new Admission(options({ purpose: 'direct', staticKey: crypto.x25519Generate() }))).toThrow(wrong)
 })
 
 test('the port of these tests is what it stands for', () => {

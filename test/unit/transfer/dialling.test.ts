@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
 import type { ByteStream } from '../../../src/carriers/carrier.ts'
 import { memoryPipe } from '../../../src/carriers/memory.ts'
@@ -16,7 +16,8 @@ let clock = new VirtualClock()
 let doors: Door[] = []
 const unhandled: unknown[] = []
 const note = (reason: unknown): void => void unhandled.push(reason)
-process.on('unhandledRejection', note)
+beforeAll(() => void process.on('unhandledRejection', note))
+afterAll(() => void process.off('unhandledRejection', note))
 
 const NEVER = new AbortController().signal
 const WRONG = encodeUtf8('wrong-words')
