@@ -68,7 +68,13 @@ describe('by token', () => {
     expect(await client.come()).toBe('in')
     expect([client.applicant.asked, door.refused, client.memory.known]).toEqual(['token', [], door.key.publicKey])
     expect(door.admitted).toEqual([
-      { suite: 'noise-xx', resumeId: client.committed[0]?.id, peerStaticKey: staticKey.publicKey, join: false },
+      {
+        suite: 'noise-xx',
+        resumeId: client.committed[0]?.id,
+        peerStaticKey: staticKey.publicKey,
+        join: false,
+        certificate: null,
+      },
     ])
     expect(door.committed[0]?.resumeKey).toEqual(client.committed[0]?.key)
     // A guess is counted before it is compared; nobody is told before what must be kept is kept.
@@ -246,7 +252,9 @@ describe('by the key alone', () => {
     door.keys.push(known)
     const client = newClient(door, withToken, { resumeKeys: () => [known] })
     expect(await client.come()).toBe('in')
-    expect(asked).toEqual([{ suite: 'resume', resumeId: known.id, peerStaticKey: null, join: false }])
+    expect(asked).toEqual([
+      { suite: 'resume', resumeId: known.id, peerStaticKey: null, join: false, certificate: null },
+    ])
     expect([door.log, toHex(client.committed[0]?.key ?? new Uint8Array())]).toEqual([
       ['server commits', 'in'],
       toHex(known.key),
