@@ -115,21 +115,6 @@ describe('by token', () => {
     expect(door.log).toEqual(['guess', 'wrong'])
   })
 
-  test('a client that is stopped while the server makes up its mind has ended at once', async () => {
-    const judging = Promise.withResolvers<'nothing'>()
-    const door = newDoor({ judge: () => judging.promise })
-    const client = newClient(door, withToken)
-    const stop = new AbortController()
-    const coming = client.dialer.connect(stop.signal).catch((error: unknown) => error)
-    // The channel is confirmed, and nothing was said in it.
-    await settle(100)
-    expect(client.applicant.asked).toBeNull()
-    stop.abort(new SealiftError('interrupted', 'stopped'))
-    // No time passes.
-    expect(await Promise.race([coming, settle(100)])).toMatchObject({ code: 'interrupted' })
-    judging.resolve('nothing')
-  })
-
   test('more guesses than a minute allows are not compared, right or wrong, and are no wrong ones', async () => {
     const door = newDoor()
     for (let run = 0; run < MAX_SERVER_GUESSES_PER_MINUTE; run++)
