@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
+import type { ByteStream } from '../../../src/carriers/carrier.ts'
+import { memoryPipe } from '../../../src/carriers/memory.ts'
 import { decodeUtf8, encodeUtf8 } from '../../../src/protocol/bytes.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import { encodeAbort, encodeFrame } from '../../../src/protocol/handshake-messages.ts'
-import { MAX_UNCONFIRMED_CONNECTIONS } from '../../../src/protocol/limits.ts'
+import { HANDSHAKE_TIMEOUT_MS, MAX_UNCONFIRMED_CONNECTIONS } from '../../../src/protocol/limits.ts'
 import { Admission, type AdmissionOptions } from '../../../src/transfer/admission.ts'
 import { newCredential, newInitiator, TOKEN as OTHER_TOKEN } from '../protocol/handshake-pair.ts'
 import { crypto, Door, TOKEN, watch } from './door.ts'
@@ -183,6 +185,51 @@ describe('strangers', () => {
     await until(() => heard.ended && late.ended)
     expect(door.refused.map(({ code }) => code)).toEqual(['connection_lost'])
     expect(late.bytes.length).toBe(0)
+  })
+})
+
+describe('a carrier that seals', () => {
+  /** A stream that is never sealed, and says how often that was asked for. */
+  function unsealed(): { stream: ByteStream; asked: () => number } {
+    const [stream] = memoryPipe()
+    const never = Promise.withResolvers<never>()
+    never.promise.catch(() => undefined)
+    let asked = 0
+    return {
+      asked: () => asked,
+      stream: {
+        peer: { address: '10.0.0.1', port: 1 },
+        seal: () => {
+          asked++
+          return never.promise
+        },
+        start: (sink) => stream.start(sink),
+        resume: () => stream.resume(),
+        write: (parts) => stream.write(parts),
+        end: () => stream.end(),
+        destroy: () => {
+          never.reject(new SealiftError('connection_lost', 'destroyed'))
+          stream.destroy()
+        },
+      },
+    }
+  }
+
+  test('is given nothing to do for a peer that is refused by its address', async () => {
+    const door = open({ checkPeer: () => Promise.reject(new SealiftError('peer_refused', 'banned')) })
+    const { stream, asked } = unsealed()
+    door.admission.accept(stream)
+    await until(() => door.refused.length === 1)
+    expect([door.refused[0]?.code, asked()]).toEqual(['peer_refused', 0])
+  })
+
+  test('has no more time for it than a handshake has', async () => {
+    const door = open()
+    const { stream, asked } = unsealed()
+    door.admission.accept(stream)
+    await clock.pass(HANDSHAKE_TIMEOUT_MS)
+    await until(() => door.refused.length === 1)
+    expect([door.refused[0]?.code, asked()]).toEqual(['peer_silent', 1])
   })
 })
 
