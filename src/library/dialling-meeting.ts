@@ -41,6 +41,8 @@ export class DiallingMeeting implements SenderMeeting {
   #isAsking = false
   /** Opens further streams of the session of now; `null` where there is none. */
   #openFurther: (() => void) | null = null
+  /** That no further stream can be had; once is enough, however many sessions there are. */
+  #hasSaidNone = false
 
   /** @param entrance taken over */
   constructor(entrance: ServerEntrance, context: MeetingContext) {
@@ -120,7 +122,10 @@ export class DiallingMeeting implements SenderMeeting {
       streams: (options.streams ?? 1) - 1,
       connect: (signal) => dialer.join(keys.get(resumeId), signal),
       use: (stream) => sender.joinStream(stream),
-      onFailed: (error) => emit(furtherWarning(error)),
+      onFailed: (error) => {
+        if (!this.#hasSaidNone) emit(furtherWarning(error))
+        this.#hasSaidNone = true
+      },
     })
   }
 

@@ -108,6 +108,8 @@ class DirectReceive {
   readonly #sessions = new Set<Session>()
   #wireBytes = 0
   #failed = 0
+  /** That no further stream can be had; once is enough, however many sessions there are. */
+  #hasSaidNone = false
 
   constructor(address: ConnectAddress, options: ReceiveOptions, emit: Emit, signal: AbortSignal, ledger: Ledger) {
     this.#address = address
@@ -298,7 +300,10 @@ class DirectReceive {
         this.#keepUntilReleased(stream)
         return conversation.join(stream)
       },
-      onFailed: (error) => this.#emit(furtherWarning(error)),
+      onFailed: (error) => {
+        if (!this.#hasSaidNone) this.#emit(furtherWarning(error))
+        this.#hasSaidNone = true
+      },
     })
   }
 

@@ -82,18 +82,18 @@ export class SlowPath {
     far.resetAndDestroy()
   }
 
-  /** Takes nothing more from whoever made the connections of now. @returns what goes on */
-  hold(): () => void {
-    const held = [...this.#connections]
-    for (const connection of held) {
-      connection.isHeld = true
-      connection.near.pause()
-    }
-    return () => {
-      for (const connection of held) {
-        connection.isHeld = false
-        connection.near.resume()
-      }
+  /** Takes nothing more from whoever made that connection, until {@link SlowPath.goOn}. */
+  hold(number: number): void {
+    const connection = this.#connections[number] as Connection
+    connection.isHeld = true
+    connection.near.pause()
+  }
+
+  /** Lets all go on that are held. */
+  goOn(): void {
+    for (const connection of this.#connections.filter(({ isHeld }) => isHeld)) {
+      connection.isHeld = false
+      connection.near.resume()
     }
   }
 

@@ -81,6 +81,8 @@ describe('a setting that cannot be', () => {
     ['bytesPerSecond', { bytesPerSecond: -1 }],
     ['bytesPerSecond', { bytesPerSecond: Number.NaN }],
     ['bytesPerSecond', { bytesPerSecond: '10M' }],
+    ['streams', { streams: 0 }],
+    ['streams', { streams: 17 }],
     ['name', { name: null }],
     ['fileEvents', { fileEvents: 0 }],
   ])('of either side: %s in %j', async (name, given) => {
