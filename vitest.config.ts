@@ -19,7 +19,7 @@ const isPatient = slow || tailnet || docker
 const alone = tailnet ? 'test/tailnet' : docker ? 'test/docker' : null
 
 /** Tests of parts in this process. They leave nothing behind, so that one worker takes many of their files. */
-const PARTS = ['unit', 'property', 'vectors'].map((folder) => `test/${folder}/**/*.test.ts`)
+const PARTS = ['unit/!(library|server)', 'property', 'vectors'].map((folder) => `test/${folder}/**/*.test.ts`)
 const REST = ['test/**/*.test.ts']
 
 export default defineConfig({

@@ -45,11 +45,11 @@ export interface ByteStream {
   /** Who is at the other end, as this carrier knows it: IPv4 addresses never in their `::ffff:` form. */
   readonly peer: { readonly address: string; readonly port: number }
   /**
-   * Only on carriers that seal: resolves once the stream is sealed; may be called again. A side that accepted begins with that
+   * `undefined` on carriers that do not seal. Resolves once the stream is sealed; may be called again. A side that accepted begins with that
    * here, and delivers and takes nothing before: so a stranger is given no work until it may have a place.
    * @throws SealiftError `tls_failed`, `not_sealift`, `connection_lost`; the stream is of no use then
    */
-  readonly seal?: (() => Promise<StreamSeal>) | undefined
+  readonly seal: (() => Promise<StreamSeal>) | undefined
   /** Begins to deliver. Called once. */
   start(sink: ByteSink): void
   /** Goes on after `filled` answered `false`; may be called when nothing was paused. */

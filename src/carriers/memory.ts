@@ -201,6 +201,7 @@ class Direction {
 
 class MemoryStream implements ByteStream {
   readonly peer: Place
+  readonly seal = undefined
   readonly #out: Direction
   readonly #in: Direction
   #resuming = false

@@ -18,6 +18,7 @@ export type SocketPeer = ByteStream['peer']
 
 export class SocketStream implements ByteStream {
   readonly peer: SocketPeer
+  readonly seal: ByteStream['seal'] = undefined
   readonly #socket: net.Socket
   readonly #delivery: Delivery
   /** Set once the connection is gone, for whatever reason. */

@@ -108,9 +108,9 @@ export async function dialTls(options: DialOptions & { readonly trust: TlsTrust 
 
 /** A socket whose handshake is done, as a stream. */
 class TlsStream extends SocketStream {
+  override readonly seal: () => Promise<StreamSeal>
   readonly #socket: tls.TLSSocket
   readonly #delivery: Delivery
-  readonly #seal: StreamSeal
 
   constructor(socket: tls.TLSSocket, raw: net.Socket, delivery: Delivery, peer: SocketPeer, seal: StreamSeal) {
     // TLS has no reset of its own, and its orderly end is one more record: what is cut must be cut below it
@@ -120,11 +120,7 @@ class TlsStream extends SocketStream {
     })
     this.#socket = socket
     this.#delivery = delivery
-    this.#seal = seal
-  }
-
-  seal(): Promise<StreamSeal> {
-    return Promise.resolve(this.#seal)
+    this.seal = () => Promise.resolve(seal)
   }
 
   /**

@@ -1,6 +1,6 @@
 /** A stream that reads in turn with others: who decides when its turn is over, and when it comes again, is given from outside. */
 
-import type { ByteSink, ByteStream } from '../carriers/carrier.ts'
+import { type ByteSink, type ByteStream, sealerOf } from '../carriers/carrier.ts'
 
 /** Its place among them. */
 export interface TurnTaker {
@@ -16,6 +16,7 @@ export function turnedReads(stream: ByteStream, join: (goOn: () => void) => Turn
 
 class TurnedStream implements ByteStream {
   readonly peer: ByteStream['peer']
+  readonly seal: ByteStream['seal']
   readonly #stream: ByteStream
   readonly #place: TurnTaker
   /** The sink takes nothing now. */
@@ -25,6 +26,7 @@ class TurnedStream implements ByteStream {
 
   constructor(stream: ByteStream, join: (goOn: () => void) => TurnTaker) {
     this.peer = stream.peer
+    this.seal = sealerOf(stream)
     this.#stream = stream
     this.#place = join(() => {
       this.#isWaiting = false

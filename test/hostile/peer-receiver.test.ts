@@ -215,7 +215,6 @@ describe('while chunks move', () => {
     'NACK that is cut': Uint8Array.of(MESSAGE.nack, 0),
     'another HELLO': { type: 'hello', hello: HELLO },
     'another SAFE': { type: 'safe', last: true, page: new Uint8Array() },
-    'a no': { type: 'reject', code: 20, roomBytes: null },
     OFFER: Uint8Array.of(MESSAGE.offer, 0x7b, 0x7d),
     DIGESTS: { type: 'digests', digests: [{ entry: 1, sha256: new Uint8Array(32) }] },
     'a failure of an entry': { type: 'entryFailed', entry: 1, code: 81 },
@@ -227,6 +226,14 @@ describe('while chunks move', () => {
       message instanceof Uint8Array ? message : encodeMessage(message as Exclude<Message, { type: 'chunk' }>),
     )
     await expectBroken(meeting, 'protocol_violation')
+  })
+
+  test('a no ends the transfer, as one before it does', async () => {
+    const { peer, end } = await accepted()
+    peer.say({ type: 'reject', code: 20, roomBytes: null })
+    const { error, events } = await end
+    expect(error?.code).toBe('rejected')
+    expect(events.some(({ event }) => event === 'done')).toBe(false)
   })
 
   test('a chunk from the receiver ends the session', async () => {

@@ -74,6 +74,7 @@ test('of strangers of one address the oldest goes, and is counted no more', asyn
   const streams = [0, 1, 2].map((at) => {
     const stream: ByteStream = {
       peer: { address: '192.0.2.7', port: at },
+      seal: undefined,
       start: () => undefined,
       resume: () => undefined,
       write: () => Promise.resolve(),

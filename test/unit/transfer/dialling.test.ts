@@ -245,6 +245,7 @@ describe('stopping', () => {
         dialled++
         return {
           peer: stream.peer,
+          seal: stream.seal,
           start: (sink) => stream.start(sink),
           resume: () => stream.resume(),
           write: (parts) => stream.write(parts),

@@ -43,6 +43,7 @@ export interface Refusal {
 function from(address: string, stream: ByteStream): ByteStream {
   return {
     peer: { address, port: stream.peer.port },
+    seal: stream.seal,
     start: (sink) => stream.start(sink),
     resume: () => stream.resume(),
     write: (parts) => stream.write(parts),

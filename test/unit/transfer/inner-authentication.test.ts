@@ -167,6 +167,7 @@ describe('by token', () => {
 function forward(stream: ByteStream): ByteStream {
   return {
     peer: stream.peer,
+    seal: stream.seal,
     start: (sink) => stream.start(sink),
     resume: () => stream.resume(),
     write: (parts) => stream.write(parts),

@@ -12,6 +12,7 @@ test('a farewell that cannot be sent any more leaves no timer behind', async () 
   const gone = Promise.withResolvers<never>()
   const broken: ByteStream = {
     peer: near.peer,
+    seal: near.seal,
     start: (sink) => near.start(sink),
     resume: () => near.resume(),
     write: () => gone.promise,

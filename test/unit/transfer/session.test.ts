@@ -405,6 +405,7 @@ describe('the end', () => {
     const [own, theirs] = secretPair()
     const silent: ByteStream = {
       peer: { address: 'memory', port: 1 },
+      seal: undefined,
       start: (sink) => {
         given.sink = sink
       },
