@@ -114,8 +114,9 @@ export class SocketStream implements ByteStream {
     if (this.#socket.destroyed) return
     this.#lost ??= connectionLost(this.peer, undefined)
     // A reset where bytes are lost, so that the other side does not take the cut for an orderly end. Where all was
-    // written, the kernel goes on delivering it: the reason for the end, in the last record, still arrives
-    if (this.#writesUnderWay > 0) this.#reset()
+    // written, the kernel goes on delivering it: the reason for the end, in the last record, still arrives. Where an
+    // orderly end is under way the system refuses to reset, and Node would keep the handle open for ever
+    if (this.#writesUnderWay > 0 && this.#ending === null) this.#reset()
     else this.#socket.destroy()
   }
 
