@@ -5,8 +5,16 @@
 
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** Whole transfers under faults, then processes, then all that is over in a moment. */
-const FOLDERS = ['/test/faults/', '/test/cli/', '/test/hostile/', '/test/conformance/']
+/** The longest of all, whole transfers under faults, then processes, then all that is over in a moment. */
+const FOLDERS = [
+  '/test/cli/packed',
+  '/test/faults/',
+  '/test/cli/',
+  '/test/hostile/',
+  '/test/tls/',
+  '/test/second-reader/',
+  '/test/conformance/',
+]
 
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
