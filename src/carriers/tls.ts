@@ -9,7 +9,6 @@
 import net from 'node:net'
 import tls from 'node:tls'
 
-import { releaseBuffer } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { ByteSink, ByteStream, StreamListener, StreamSeal } from './carrier.ts'
 import { Delivery } from './socket-delivery.ts'
@@ -20,6 +19,7 @@ import { ignoreErrors, peerOf, type SocketPeer, SocketStream } from './socket-st
 import { acceptTlsFault, dialTlsFault, verifyWords } from './tls/faults.ts'
 import { nameFault } from './tls/names.ts'
 import { sealOf } from './tls/seal.ts'
+import { slabReleaser } from './tls/slabs.ts'
 
 const VERSION = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const
 /** The first byte of every TLS handshake. */
@@ -100,7 +100,7 @@ export async function dialTls(options: DialOptions & { readonly trust: TlsTrust 
         return
       }
       settle()
-      resolve(new TlsStream(socket, raw, new Delivery(releaseBuffer), peer, seal))
+      resolve(new TlsStream(socket, raw, new Delivery(slabReleaser()), peer, seal))
     })
     if (signal?.aborted === true) abort()
   })
@@ -199,7 +199,7 @@ class AcceptedStream implements ByteStream {
   readonly peer: SocketPeer
   readonly #raw: net.Socket
   readonly #handshakes: Handshakes
-  readonly #delivery = new Delivery(releaseBuffer)
+  readonly #delivery = new Delivery(slabReleaser())
   #sealing: Promise<StreamSeal> | null = null
   /** Once it is sealed. */
   #stream: TlsStream | null = null
