@@ -1,10 +1,12 @@
 // A second reader of Sealift's protocol: written from docs/protocol.md and not from the code, with nothing but Go's
-// standard library. It opens a recorded session, given what the token led to, checks all of it and lists what was sent.
+// standard library. It opens a recorded session, given what the secrets of both sides led to, checks all of it and lists
+// what was sent: a direct transfer, or a push to a server with TLS below it or without.
 //
 //	second-reader recorded-session.json
 //
 // One line on standard error and exit 1 say what is wrong. ChaCha20-Poly1305 and zstd are not in Go's standard library:
-// a session has to be recorded with AES-256-GCM, and with gzip or no codec.
+// a session has to be recorded with AES-256-GCM or on TLS, and with gzip or no codec; and of Noise its result is given, so
+// what is sealed in its messages is covered by the MACs of the handshake and not opened.
 package main
 
 import (
@@ -18,8 +20,13 @@ import (
 type recording struct {
 	InitiatorToResponder string `json:"initiatorToResponder"`
 	ResponderToInitiator string `json:"responderToInitiator"`
-	Isk                  string `json:"isk"`
-	KemSeed              string `json:"kemSeed"`
+	// Of the token: in a direct transfer of its handshake, with a server of the one inside the session.
+	Isk     string `json:"isk"`
+	KemSeed string `json:"kemSeed"`
+	// With a server: both keys of Noise, the ciphertext of ML-KEM, and on TLS its exporter.
+	Noise          string `json:"noise"`
+	KemCiphertext  string `json:"kemCiphertext"`
+	ChannelBinding string `json:"channelBinding"`
 }
 
 func main() {
@@ -48,15 +55,9 @@ func fromHex(text, of string) []byte {
 	return value
 }
 
-// readSession reads a direct transfer, whose receiver is the initiator.
 func readSession(file recording) {
-	initiator := &cursor{fromHex(file.InitiatorToResponder, "initiatorToResponder"), "the receiver's direction"}
-	responder := &cursor{fromHex(file.ResponderToInitiator, "responderToInitiator"), "the sender's direction"}
-	secrets := openHandshake(initiator, responder, fromHex(file.Isk, "isk"), fromHex(file.KemSeed, "kemSeed"))
-	receiver := readMessages(openRecords(initiator, secrets.initiatorToResponder), "receiver")
-	sender := readMessages(openRecords(responder, secrets.responderToInitiator), "sender")
-	checkConversation(sender, receiver)
-
+	opened := file.open()
+	sender, receiver := opened.sender, opened.receiver
 	readHello(receiver[0])
 	offered := readOffer(sender[0])
 	var pages [][]byte
@@ -101,6 +102,7 @@ func readSession(file recording) {
 			fail("the sender gave up a file, or sends a stream; this reader wants neither")
 		}
 	}
+	fmt.Printf("session %s\n", opened.how)
 	list(entries, states, all, digests, told)
 	plain, packed := all.chunks[codecNone], all.chunks[codecGzip]
 	fmt.Printf("transfer %s: %s; %d bytes in chunks, %d plain and %d gzip\n", offered.TransferID, told, *offered.Bytes, plain, packed)

@@ -28,6 +28,9 @@ const (
 	typePing
 	typePong
 	typeClose
+	typeAdmit
+	typeAuth
+	typeQueued
 )
 
 const (
@@ -44,7 +47,7 @@ func readMessages(plaintexts [][]byte, side string) []message {
 	var said []message
 	for i, text := range plaintexts {
 		m := message{int(text[0]), text[1:]}
-		must(m.kind >= typeHello && m.kind <= typeClose, "the %s says a message of type %d", side, m.kind)
+		must(m.kind >= typeHello && m.kind <= typeQueued, "the %s says a message of type %d", side, m.kind)
 		if m.kind == typePing || m.kind == typePong {
 			must(len(m.body) == 0, "a ping or pong is not empty")
 			continue
@@ -65,6 +68,7 @@ type step struct {
 }
 
 var senderSteps = []step{
+	{"proving", typeAuth, "", "judging"},
 	{"offering", typeOffer, "new", "listing"},
 	{"offering", typeOffer, "known", "deciding"},
 	{"listing", typeManifest, "more", "listing"},
@@ -76,8 +80,13 @@ var senderSteps = []step{
 }
 
 var receiverSteps = []step{
+	{"admitting", typeAdmit, "nothing", "greeting"},
+	{"admitting", typeAdmit, "secret", "proving"},
+	{"proving", typeAdmit, "nothing", "greeting"},
+	{"judging", typeAuth, "", "proving"},
 	{"greeting", typeHello, "", "offering"},
 	{"listing", typeReject, "", "ending"},
+	{"deciding", typeQueued, "", "deciding"},
 	{"deciding", typeAccept, "", "surveying"},
 	{"deciding", typeReject, "", "ending"},
 	{"surveying", typeStates, "", "surveying"},
@@ -102,6 +111,11 @@ func when(m message) string {
 			return "last"
 		}
 		return "more"
+	case typeAdmit:
+		if readAdmit(m) == needsNothing {
+			return needsNothing
+		}
+		return "secret"
 	}
 	return ""
 }
@@ -116,9 +130,8 @@ func findStep(steps []step, state string, m message) *step {
 }
 
 // checkConversation lays both sides into each other. What the sender may say it says first: while content moves, that is
-// the order in which the receiver can have heard it.
-func checkConversation(sender, receiver []message) {
-	state := "greeting"
+// the order in which the receiver can have heard it. `state` is the one that the purpose begins with.
+func checkConversation(state string, sender, receiver []message) {
 	for sender[0].kind != typeClose || receiver[0].kind != typeClose {
 		if s := findStep(senderSteps, state, sender[0]); s != nil {
 			state, sender = s.next, sender[1:]
@@ -135,6 +148,10 @@ func checkConversation(sender, receiver []message) {
 		c.end()
 		must(code == 0, "the session was closed with wire code %d", code)
 	}
+}
+
+type admitFields struct {
+	Needs string `json:"needs"`
 }
 
 type helloFields struct {
@@ -174,6 +191,12 @@ func readJSON[Fields any](m message, name string) Fields {
 	err := json.NewDecoder(bytes.NewReader(m.body)).Decode(&fields)
 	must(err == nil, "%s: %v", name, err)
 	return fields
+}
+
+func readAdmit(m message) string {
+	needs := readJSON[admitFields](m, "ADMIT").Needs
+	must(needs == needsNothing || needs == "token" || needs == "password", "ADMIT asks for %q", needs)
+	return needs
 }
 
 func readHello(m message) helloFields {

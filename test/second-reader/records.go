@@ -12,6 +12,7 @@ const (
 	recordsPerKey    = 65536
 	minRecordBytes   = 17
 	maxRecordBytes   = 1<<20 + 64 + 16
+	maxPlainBytes    = 1<<20 + 64
 	lengthWordBytes  = 4
 	nonceCounterFrom = 4
 )
@@ -38,6 +39,17 @@ func openRecords(stream *cursor, secret []byte) [][]byte {
 		plaintext, err := aead.Open(nil, nonce, stream.take(int(length)), word)
 		must(err == nil, "%s: record %d does not open", stream.of, counter)
 		plaintexts = append(plaintexts, plaintext)
+	}
+	return plaintexts
+}
+
+// readPlainRecords gives the same of a direction that TLS sealed: its records have no tag.
+func readPlainRecords(stream *cursor) [][]byte {
+	var plaintexts [][]byte
+	for len(stream.rest) > 0 {
+		length := binary.BigEndian.Uint32(stream.take(lengthWordBytes))
+		must(length >= 1 && length <= maxPlainBytes, "%s: record %d has a length of %d", stream.of, len(plaintexts), length)
+		plaintexts = append(plaintexts, stream.take(int(length)))
 	}
 	return plaintexts
 }

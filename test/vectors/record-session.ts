@@ -1,59 +1,20 @@
 /**
- * Writes `recorded-session.json`: `node test/vectors/record-session.ts`. One whole direct transfer in this process, all
- * bytes of both directions, and the two secrets that somebody needs who wants to read it from outside. Nothing in it is
- * the same twice, so it is recorded again only when the protocol changes.
+ * Writes recorded sessions: `node test/vectors/record-session.ts direct|server|tls`. Each is one whole transfer in this
+ * process, all bytes of both directions as they pass inside TLS where that is there, and what somebody needs who wants to
+ * read it from outside. Nothing in it is the same twice, so it is recorded again only when the protocol changes.
  */
 
 import fs from 'node:fs'
-import net from 'node:net'
-import { tmpdir } from 'node:os'
+import { syncBuiltinESMExports } from 'node:module'
+import os, { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { nodeCrypto } from '../../src/crypto/node.ts'
-import { receiveFiles, sendFiles } from '../../src/index.ts'
-import { toHex } from '../../src/protocol/bytes.ts'
+import { receiveFiles, SecureFileTransferServer, sendFiles } from '../../src/index.ts'
+import { plantCertificate, TestAuthority } from '../rigs/certificates.ts'
+import { directions, watch, type Watched } from './watched-process.ts'
 
-const description = {
-  about:
-    'One direct transfer of Sealift, protocol 1: a session under cpace with ML-KEM-768 and AES-256-GCM, whole. All byte strings are hex.',
-  token: 'what the receiver was given',
-  isk: 'ISK of CPace, which the token and the random numbers of both sides lead to',
-  kemSeed: "seed of the initiator's ML-KEM key, d ‖ z",
-  initiatorToResponder: 'all that the receiver wrote, from the first byte of INIT to the last of its CLOSE',
-  responderToInitiator: 'all that the sender wrote',
-}
-
-const ISK_BYTES = 64
 const MIB = 1 << 20
-
-/** What the handshake works with, as it passes through the crypto port that both sides share. */
-interface Secrets {
-  isk: string
-  kemSeed: string
-}
-
-function watchSecrets(): Secrets {
-  const secrets = { isk: '', kemSeed: '' }
-  const { hkdfExtract, kem } = nodeCrypto
-  if (kem === null) throw new Error('this Node has no ML-KEM')
-  const watched = {
-    hkdfExtract(salt: Uint8Array, ikm: Uint8Array) {
-      secrets.isk = toHex(ikm.subarray(0, ISK_BYTES))
-      return hkdfExtract(salt, ikm)
-    },
-    kem: {
-      ...kem,
-      generate() {
-        const pair = kem.generate()
-        secrets.kemSeed = toHex(pair.privateKey)
-        return pair
-      },
-    },
-    ciphers: ['aes-256-gcm'],
-  }
-  for (const [name, value] of Object.entries(watched)) Object.defineProperty(nodeCrypto, name, { value })
-  return secrets
-}
 
 /** What is sent: a file that packs well and fills a chunk, one that does not pack, an empty one, a folder and a link. */
 function plant(folder: string): string {
@@ -70,46 +31,99 @@ function plant(folder: string): string {
   return tree
 }
 
-/** Keeps what passes. @returns its port, and what passed in each direction once both have ended */
-async function startRecorder(senderPort: () => number): Promise<{ port: number; passed: Promise<[string, string]> }> {
-  const passed = Promise.withResolvers<[string, string]>()
-  const server = net.createServer((initiator) => {
-    const responder = net.connect(senderPort(), '127.0.0.1')
-    const copy = async (from: net.Socket, to: net.Socket): Promise<string> => {
-      const pieces: Uint8Array[] = []
-      for await (const piece of from as AsyncIterable<Uint8Array>) {
-        pieces.push(piece)
-        to.write(piece)
-      }
-      to.end()
-      return Buffer.concat(pieces).toString('hex')
-    }
-    Promise.all([copy(initiator, responder), copy(responder, initiator)]).then(passed.resolve, passed.reject)
-    server.close()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return { port: (server.address() as net.AddressInfo).port, passed: passed.promise }
-}
+type Recording = Readonly<Record<string, unknown>>
 
-const folder = fs.mkdtempSync(join(tmpdir(), 'sealift-record-'))
-try {
-  const secrets = watchSecrets()
-  let senderPort = 0
-  const recorder = await startRecorder(() => senderPort)
+async function recordDirect(folder: string, watched: Watched): Promise<Recording> {
+  const description = {
+    about:
+      'One direct transfer of Sealift, protocol 1: a session under cpace with ML-KEM-768 and AES-256-GCM, whole. All byte strings are hex.',
+    token: 'what the receiver was given',
+    isk: 'ISK of CPace, which the token and the random numbers of both sides lead to',
+    kemSeed: "seed of the initiator's ML-KEM key, d ‖ z",
+    initiatorToResponder: 'all that the receiver wrote, from the first byte of INIT to the last of its CLOSE',
+    responderToInitiator: 'all that the sender wrote',
+  }
   const common = { ledgerPath: join(folder, 'ledger.db') }
   const sender = sendFiles(plant(folder), { ...common, pod: true, port: 0, name: 'sender', compress: 'gzip' })
   let token = ''
+  let port = 0
   for await (const event of sender) {
     if (event.event !== 'listening') continue
-    senderPort = event.port
+    port = event.port
     token = event.token ?? ''
-    const connect = `127.0.0.1:${String(recorder.port)}:${token}`
+    const connect = `127.0.0.1:${String(port)}:${token}`
     await receiveFiles(connect, { ...common, outputDir: join(folder, 'in'), name: 'receiver' }).done
   }
   await sender.done
-  const [initiatorToResponder, responderToInitiator] = await recorder.passed
-  const file = { description, token, ...secrets, initiatorToResponder, responderToInitiator }
-  fs.writeFileSync(new URL('recorded-session.json', import.meta.url), `${JSON.stringify(file, null, 2)}\n`)
+  const [isk] = watched.suiteSecrets
+  return { description, token, isk, kemSeed: watched.kemSeed, ...directions(watched, port) }
+}
+
+async function recordPush(folder: string, watched: Watched, overTls: boolean): Promise<Recording> {
+  const records = overTls ? 'on TLS, in records without tags' : 'in records of AES-256-GCM'
+  const description = {
+    about: `One push to a server of Sealift, protocol 1: a session under noise-xx with ML-KEM-768, ${records}, whole. All byte strings are hex.`,
+    token: 'what the server asks for, and the sender was given',
+    noise: 'both keys of Split, k1 ‖ k2: the secret of noise-xx',
+    kemSeed: "seed of the initiator's ML-KEM key, d ‖ z",
+    kemCiphertext: 'of ML-KEM, which RESP has sealed',
+    isk: 'ISK of CPace in the handshake inside the session, in AUTH',
+    ...(overTls ? { channelBinding: 'the exporter of TLS' } : {}),
+    initiatorToResponder: `all that the sender wrote${overTls ? ' into TLS' : ''}, from the first byte of INIT to the last of its CLOSE`,
+    responderToInitiator: 'all that the server wrote',
+  }
+  // what the server says of itself, and not this machine's
+  os.hostname = () => 'server'
+  syncBuiltinESMExports()
+  const token = 'recorded-words-of-four'
+  const authority = await TestAuthority.make()
+  const ca = plantCertificate(folder, 'ca', authority.own).cert
+  const { cert, key } = plantCertificate(folder, 'server', await authority.sign())
+  const server = new SecureFileTransferServer({
+    host: '127.0.0.1',
+    port: 0,
+    outputDir: join(folder, 'in'),
+    token,
+    identity: join(folder, 'server.key'),
+    ledgerPath: join(folder, 'server-ledger', 'ledger.db'),
+    ...(overTls ? { certfile: cert, keyfile: key } : {}),
+  })
+  const { port } = await server.start()
+  await sendFiles(plant(folder), {
+    to: `127.0.0.1:${String(port)}`,
+    token,
+    name: 'sender',
+    compress: 'gzip',
+    ledgerPath: join(folder, 'ledger.db'),
+    configFolder: join(folder, 'config'),
+    ...(overTls ? { tls: true, ca } : {}),
+  }).done
+  await server.stop()
+  const [noise, isk] = watched.suiteSecrets
+  const { kemSeed, kemCiphertext, channelBinding } = watched
+  const binding = overTls ? { channelBinding } : {}
+  return { description, token, noise, kemSeed, kemCiphertext, isk, ...binding, ...directions(watched, port) }
+}
+
+const RECORDED = {
+  direct: { file: 'recorded-session.json', record: recordDirect },
+  server: {
+    file: 'recorded-push.json',
+    record: (folder: string, watched: Watched) => recordPush(folder, watched, false),
+  },
+  tls: {
+    file: 'recorded-push-tls.json',
+    record: (folder: string, watched: Watched) => recordPush(folder, watched, true),
+  },
+}
+
+const [kind, ...others] = process.argv.slice(2)
+const chosen = Object.entries(RECORDED).find(([name]) => name === kind)?.[1]
+if (chosen === undefined || others.length > 0) throw new Error('say one of direct, server, tls')
+const folder = fs.mkdtempSync(join(tmpdir(), 'sealift-record-'))
+try {
+  const recording = await chosen.record(folder, watch())
+  fs.writeFileSync(new URL(chosen.file, import.meta.url), `${JSON.stringify(recording, null, 2)}\n`)
 } finally {
   fs.rmSync(folder, { recursive: true, force: true })
 }

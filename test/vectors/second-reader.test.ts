@@ -1,6 +1,6 @@
 /**
- * A second implementation's view of the protocol: the reader in Go beside this, written from docs/protocol.md, opens a
- * session that was recorded, and finds every byte that is changed in it.
+ * A second implementation's view of the protocol: the reader in Go beside this, written from docs/protocol.md, opens
+ * sessions that were recorded, and finds what is changed in them.
  */
 
 import { spawn, spawnSync } from 'node:child_process'
@@ -11,12 +11,17 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-type Recording = Record<'isk' | 'kemSeed' | 'initiatorToResponder' | 'responderToInitiator', string>
-
 const sources = fileURLToPath(new URL('../second-reader', import.meta.url))
-const recording = JSON.parse(
-  fs.readFileSync(new URL('recorded-session.json', import.meta.url), 'utf8'),
-) as Recording & { readonly token: string }
+
+type Recording = Readonly<Record<string, unknown>>
+
+function load(name: string): Recording {
+  return JSON.parse(fs.readFileSync(new URL(`${name}.json`, import.meta.url), 'utf8')) as Recording
+}
+
+const direct = load('recorded-session')
+const push = load('recorded-push')
+const overTls = load('recorded-push-tls')
 
 const hasGo = spawnSync('go', ['version']).status === 0
 if (!hasGo) process.stdout.write('skipped: the second reader of the protocol needs Go, which is not here\n')
@@ -54,27 +59,48 @@ async function run(program: string, args: readonly string[], options = {}): Prom
   return { status, listing, said }
 }
 
-async function read(changed: Partial<Recording>, name: string): Promise<RunEnd> {
+async function read(recording: Recording, name: string): Promise<RunEnd> {
   const file = join(folder, `${name}.json`)
-  fs.writeFileSync(file, JSON.stringify({ ...recording, ...changed }))
+  fs.writeFileSync(file, JSON.stringify(recording))
   return run(join(folder, 'reader'), [file])
 }
 
-/** With one bit of one byte turned. */
-function flipped(field: keyof Recording, at: number): Partial<Recording> {
-  const bytes = Buffer.from(recording[field], 'hex')
+function bytesOf(recording: Recording, field: string): Buffer {
+  return Buffer.from(recording[field] as string, 'hex')
+}
+
+/** @param at from the end where it is negative @param mask the bits of that byte that are turned */
+function flipped(recording: Recording, field: string, at: number, mask = 1): Recording {
+  const bytes = bytesOf(recording, field)
   const place = at < 0 ? bytes.length + at : at
-  bytes[place] = (bytes[place] as number) ^ 1
-  return { [field]: bytes.toString('hex') }
+  bytes[place] = (bytes[place] as number) ^ mask
+  return { ...recording, [field]: bytes.toString('hex') }
+}
+
+/** Without so many bytes, from there on. */
+function without(recording: Recording, field: string, at: number, count: number): Recording {
+  const bytes = bytesOf(recording, field)
+  const place = at < 0 ? bytes.length + at : at
+  return {
+    ...recording,
+    [field]: Buffer.concat([bytes.subarray(0, place), bytes.subarray(place + count)]).toString('hex'),
+  }
 }
 
 const hash = (content: string): string => createHash('sha256').update(content).digest('hex')
 
-test.skipIf(!hasGo)('opens a recorded session, checks it and lists what was sent', async () => {
-  const { status, listing, said } = await read({}, 'whole')
+const opened: readonly (readonly [string, Recording, string])[] = [
+  ['a direct transfer', direct, 'direct, cpace'],
+  ['a push to a server', push, 'server, noise-xx, asked for token'],
+  ['a push over TLS', overTls, 'server, noise-xx on TLS, asked for token'],
+]
+
+test.skipIf(!hasGo).each(opened)('opens %s, checks it and lists what was sent', async (name, recording, how) => {
+  const { status, listing, said } = await read(recording, name)
   expect([status, said]).toEqual([0, ''])
   const line = 'all work and no play makes a dull log\n'
   const log = line.repeat(30_000).slice(0, 1 << 20)
+  expect(listing).toContain(`session ${how}\n`)
   expect(listing).toContain(`file    0644 "recorded/a.log" 1048576 bytes sha256 ${hash(log)}\n`)
   expect(listing).toContain(`file    0644 "recorded/empty.txt" 0 bytes sha256 ${hash('')}\n`)
   expect(listing).toContain('link    0777 "recorded/more/link" -> "../a.log"\n')
@@ -85,18 +111,61 @@ test.skipIf(!hasGo)('opens a recorded session, checks it and lists what was sent
 })
 
 const FRAME = 8
-const damages: readonly (readonly [string, Partial<Recording>, RegExp])[] = [
-  ['the magic', flipped('initiatorToResponder', 0), /INIT does not begin with the magic/],
-  ['the session id in INIT', flipped('initiatorToResponder', FRAME + 1220), /MAC|INIT/],
-  ['the share in RESP', flipped('responderToInitiator', FRAME + 6 + 1088 + 8), /MAC of CONFIRM_I/],
-  ['the KEM ciphertext', flipped('responderToInitiator', FRAME + 6), /MAC of CONFIRM_I/],
-  ['the MAC of CONFIRM_R', flipped('responderToInitiator', FRAME + 6 + 1088 + 33 + FRAME), /MAC of CONFIRM_R/],
-  ['the last record of the receiver', flipped('initiatorToResponder', -1), /record \d+ does not open/],
-  ['a chunk', flipped('responderToInitiator', -500), /record \d+ does not open/],
-  ['what the token led to', flipped('isk', 0), /MAC of CONFIRM_I/],
-  ['the seed of ML-KEM', flipped('kemSeed', 0), /another ML-KEM key/],
-  ['the end', { responderToInitiator: recording.responderToInitiator.slice(0, -2) }, /too short/],
-  ['the whole CLOSE', { responderToInitiator: recording.responderToInitiator.slice(0, -2 * 23) }, /no CLOSE/],
+/** Where the ciphers of INIT begin, behind their count. */
+const CIPHERS = FRAME + 5
+const KEM_CIPHERTEXT = 1088
+const TO_SERVER = 'initiatorToResponder'
+const TO_CLIENT = 'responderToInitiator'
+/** With a server: an INIT of one suite, one cipher and no resume ids, and a RESP. */
+const PUSH_INIT = FRAME + 1244
+const PUSH_RESP = FRAME + 102 + KEM_CIPHERTEXT
+/** What the server says first, behind RESP and CONFIRM_R. */
+const ADMIT = PUSH_RESP + FRAME + 32
+const ADMIT_BYTES = 4 + 1 + '{"needs":"token"}'.length
+/** The MAC of CONFIRM_R in AUTH, behind the record of ADMIT and that of RESP in AUTH. */
+const AUTH_RESP_BYTES = 4 + 1 + FRAME + 39
+const AUTH_MAC = ADMIT + ADMIT_BYTES + AUTH_RESP_BYTES + 4 + 1 + FRAME
+
+const { channelBinding: _, ...unbound } = overTls
+
+const damages: readonly (readonly [string, Recording, RegExp])[] = [
+  ['the magic', flipped(direct, TO_SERVER, 0), /INIT does not begin with the magic/],
+  ['the session id in INIT', flipped(direct, TO_SERVER, FRAME + 1220), /MAC|INIT/],
+  ['the share in RESP', flipped(direct, TO_CLIENT, FRAME + 6 + KEM_CIPHERTEXT + 8), /MAC of CONFIRM_I/],
+  ['the KEM ciphertext', flipped(direct, TO_CLIENT, FRAME + 6), /MAC of CONFIRM_I/],
+  ['the MAC of CONFIRM_R', flipped(direct, TO_CLIENT, FRAME + 6 + KEM_CIPHERTEXT + 33 + FRAME), /MAC of CONFIRM_R/],
+  ['the last record of the receiver', flipped(direct, TO_SERVER, -1), /record \d+ does not open/],
+  ['a chunk', flipped(direct, TO_CLIENT, -500), /record \d+ does not open/],
+  ['what the token led to', flipped(direct, 'isk', 0), /MAC of CONFIRM_I is/],
+  ['the seed of ML-KEM', flipped(direct, 'kemSeed', 0), /another ML-KEM key/],
+  ['the end', without(direct, TO_CLIENT, -1, 1), /too short/],
+  ['the whole CLOSE', without(direct, TO_CLIENT, -23, 23), /no CLOSE/],
+  ['the cipher, to that of TLS', flipped(direct, TO_SERVER, CIPHERS, 2), /INIT offers the cipher tls where no TLS is/],
+  ['the chosen cipher, to that of TLS', flipped(direct, TO_CLIENT, FRAME + 2, 2), /RESP chose the cipher tls where/],
+  ['a direct transfer, to one on TLS', { ...direct, channelBinding: '00'.repeat(32) }, /has a channel binding/],
+
+  ['what Noise led to', flipped(push, 'noise', 0), /MAC of CONFIRM_I is/],
+  ['the KEM ciphertext of a push', flipped(push, 'kemCiphertext', 0), /MAC of CONFIRM_I is/],
+  ['message 3 of Noise', flipped(push, TO_SERVER, PUSH_INIT + FRAME), /MAC of CONFIRM_I is/],
+  ['what the token of a server led to', flipped(push, 'isk', 0), /MAC of CONFIRM_I in AUTH is/],
+  ['ADMIT, sealed', flipped(push, TO_CLIENT, ADMIT + 6), /record 0 does not open/],
+  ['a binding where no TLS was', { ...push, channelBinding: '00'.repeat(32) }, /other ciphers than tls/],
+
+  ['a record of TLS, too long', flipped(overTls, TO_CLIENT, ADMIT, 0x80), /record 0 has a length of 2147483666/],
+  ['a record of TLS, empty', flipped(overTls, TO_CLIENT, ADMIT + 3, 0x12), /record 0 has a length of 0/],
+  [
+    'a record of TLS, shorter by one',
+    flipped(overTls, TO_CLIENT, ADMIT + 3, 0x03),
+    /record 1 has a length of 2097152000/,
+  ],
+  ['ADMIT, left out', without(overTls, TO_CLIENT, ADMIT, ADMIT_BYTES), /in the state admitting nobody may say/],
+  ['the MAC of the server in AUTH', flipped(overTls, TO_CLIENT, AUTH_MAC), /MAC of CONFIRM_R in AUTH is/],
+  ['a byte of a file', flipped(overTls, TO_SERVER, -500), /noise.bin" has another SHA-256/],
+  ['CLOSE on TLS', without(overTls, TO_SERVER, -7, 7), /no CLOSE/],
+  ['the CLOSE of the server on TLS', without(overTls, TO_CLIENT, -7, 7), /no CLOSE/],
+  ['the exporter', flipped(overTls, 'channelBinding', 0), /MAC of CONFIRM_I is/],
+  ['the length of the exporter', without(overTls, 'channelBinding', 0, 1), /channel binding has 31 bytes/],
+  ['no exporter', unbound, /INIT offers the cipher tls where no TLS is/],
 ]
 
 test.skipIf(!hasGo)('finds what is changed or missing, and says what', async () => {
