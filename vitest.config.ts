@@ -46,7 +46,8 @@ export default defineConfig({
       NODE_COMPILE_CACHE: join(tmpdir(), 'sealift-test-code'),
     },
     globalSetup: './scripts/test-bundle.ts',
-    maxWorkers: 2,
+    // One more than two processors: some of the longest files wait for most of their time.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     testTimeout: isPatient ? 300_000 : 20_000,
     hookTimeout: isPatient ? 300_000 : 20_000,

@@ -4,7 +4,6 @@
  */
 
 import { dialTcp } from '../carriers/tcp.ts'
-import { dialTls } from '../carriers/tls.ts'
 import { formatAddress } from '../config/address.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { stretchPassword } from '../crypto/stretching.ts'
@@ -181,7 +180,10 @@ export class DiallingMeeting implements SenderMeeting {
       },
       dial: async (signal) => {
         const place = { host, port, timeoutMs: CONNECT_TIMEOUT_MS, signal }
-        return pace(await (tls === null ? dialTcp(place) : dialTls({ ...place, trust: tls })))
+        if (tls === null) return pace(await dialTcp(place))
+        // Loaded where it is used: it makes the start of all others longer.
+        const { dialTls } = await import('../carriers/tls.ts')
+        return pace(await dialTls({ ...place, trust: tls }))
       },
       resumeKeys: () => keys.all,
       commit: async ({ id, key }, suite) => {

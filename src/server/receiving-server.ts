@@ -9,7 +9,7 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { ByteStream, StreamListener } from '../carriers/carrier.ts'
 import { listenTcp } from '../carriers/tcp.ts'
-import { listenTls, type ListenTlsOptions } from '../carriers/tls.ts'
+import type { ListenTlsOptions } from '../carriers/tls.ts'
 import type { ServerSettings } from '../config/server-settings.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { freeBytes } from '../files/free-space.ts'
@@ -147,7 +147,9 @@ export class ReceivingServer {
         drop = this.#admission.accept(entered)
       },
     }
-    this.#listener = await (tls === null ? listenTcp(place) : listenTls({ ...place, ...tls }))
+    this.#listener = await (tls === null
+      ? listenTcp(place)
+      : (await import('../carriers/tls.ts')).listenTls({ ...place, ...tls }))
     const { port } = this.#listener
     await audit.write({ event: 'server', detail: { status: 'started', port, identity: this.fingerprint } })
     return { address: settings.host, port }

@@ -54,7 +54,7 @@ describe.concurrent('a pipe', () => {
     expect(received.stderr).toMatch(/into standard output\n[\s\S]*its SHA-256 is that of the sender\./)
   })
 
-  test('of bytes that come one by one is there before it ends', async ({ desk }) => {
+  test('of bytes that come one by one is there before it ends', async ({ desk, expect }) => {
     fs.writeFileSync(desk.path('go'), '')
     const shell = `(printf a; while [ -e go ]; do sleep 0.02; done; printf b) | ${SEND} -`
     const { process, address } = await sendInShell(desk, shell)
@@ -78,7 +78,7 @@ describe.concurrent('a pipe', () => {
     expect(sent.code).toBe(7)
   })
 
-  test('whose reader takes nothing is left by Ctrl-C at once', async ({ desk }) => {
+  test('whose reader takes nothing is left by Ctrl-C at once', async ({ desk, expect }) => {
     const { process, address } = await sendInShell(desk, `head -c 40000000 /dev/zero | ${SEND} -`)
     // Nobody reads the output of this one.
     const receiver = desk.start(['receive', address, '-o', '-'], { user: 'bob' })

@@ -132,7 +132,7 @@ describe.concurrent('status', () => {
   test(
     '--watch stays in its place, fits when the terminal is made narrow, and leaves it tidy',
     PATIENT,
-    async ({ desk, skip }) => {
+    async ({ desk, expect, skip }) => {
       const terminal = await open(desk, skip, 120)
       const name = `${'名前 '.repeat(30)}.txt`
       const sender = await desk.send([`${desk.folder('tree', { [name]: 'x' })}/${name}`], { user: 'ada' })

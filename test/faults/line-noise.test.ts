@@ -47,7 +47,7 @@ async function survives(direction: Direction, spot: number, fault: Fault, firstR
 
 /** In the slow run every byte of the shorter direction, and so many steps apart elsewhere. */
 const SLOW_STEPS = { flip: { up: 1, down: 3 }, other: { up: 5, down: 15 } } as const
-const FAST_SAMPLES = 12
+const FAST_SAMPLES = 9
 
 function* spotsOf(kind: string, direction: Direction, bytes: number, chance: Chance): Generator<number> {
   if (slow) {

@@ -43,7 +43,7 @@ export function longBytes(chance: Chance, length: number): Uint8Array {
   return new Uint8Array(words.buffer, 0, length)
 }
 
-/** Everything under a folder, as lines that are equal exactly when it is: kind, size, content, time, target. */
+/** Everything under a folder, as lines that are equal when it is: kind, size, content, time, target. */
 export function listTree(folder: string, { times = true }: { times?: boolean } = {}): Map<string, string> {
   const found = new Map<string, string>()
   const visit = (path: string): void => {
@@ -77,13 +77,19 @@ function sha256Of(path: string): string {
   return digest
 }
 
+/** Times to the microsecond, in which what was rounded may differ (PROTOCOL 3.11). */
+function isSame(line: string, other: string): boolean {
+  const [[what, time = 0], [otherWhat, otherTime = 0]] = [line.split(' of '), other.split(' of ')]
+  return what === otherWhat && Math.abs(Number(time) - Number(otherTime)) <= 1
+}
+
 /** What differs between two listings, in words; empty where nothing does. */
 export function differences(wanted: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): string[] {
   const lines: string[] = []
   for (const [name, line] of wanted) {
     const other = found.get(name)
     if (other === undefined) lines.push(`missing: ${name} (${line})`)
-    else if (other !== line) lines.push(`${name}: ${other} instead of ${line}`)
+    else if (!isSame(line, other)) lines.push(`${name}: ${other} instead of ${line}`)
   }
   for (const [name, line] of found) if (!wanted.has(name)) lines.push(`unexpected: ${name} (${line})`)
   return lines
