@@ -47,6 +47,14 @@ export function longBytes(chance: Chance, length: number): Uint8Array {
 export function listTree(folder: string, { times = true }: { times?: boolean } = {}): Map<string, string> {
   const found = new Map<string, string>()
   const visit = (path: string): void => {
+    try {
+      look(path)
+    } catch (error) {
+      // What goes away while it is looked at, under a process that still works, is not there.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+  const look = (path: string): void => {
     const stat = fs.lstatSync(path)
     const name = relative(folder, path)
     if (stat.isSymbolicLink()) found.set(name, `link to ${fs.readlinkSync(path)}`)

@@ -24,7 +24,7 @@ const push = load('recorded-push')
 const overTls = load('recorded-push-tls')
 
 const hasGo = spawnSync('go', ['version']).status === 0
-if (!hasGo) process.stdout.write('skipped: the second reader of the protocol needs Go, which is not here\n')
+const WITHOUT_GO = 'there is no Go to build it with'
 // Its first build on a machine compiles what it needs of Go's own library.
 const BUILD_TIMEOUT_MS = 120_000
 
@@ -95,7 +95,8 @@ const opened: readonly (readonly [string, Recording, string])[] = [
   ['a push over TLS', overTls, 'server, noise-xx on TLS, asked for token'],
 ]
 
-test.skipIf(!hasGo).each(opened)('opens %s, checks it and lists what was sent', async (name, recording, how) => {
+test.for(opened)('opens %s, checks it and lists what was sent', async ([name, recording, how], { skip }) => {
+  if (!hasGo) skip(WITHOUT_GO)
   const { status, listing, said } = await read(recording, name)
   expect([status, said]).toEqual([0, ''])
   const line = 'all work and no play makes a dull log\n'
@@ -168,7 +169,8 @@ const damages: readonly (readonly [string, Recording, RegExp])[] = [
   ['no exporter', unbound, /INIT offers the cipher tls where no TLS is/],
 ]
 
-test.skipIf(!hasGo)('finds what is changed or missing, and says what', async () => {
+test('finds what is changed or missing, and says what', async ({ skip }) => {
+  if (!hasGo) skip(WITHOUT_GO)
   const ends = await Promise.all(damages.map(([, changed], at) => read(changed, `damage-${at}`)))
   ends.forEach(({ status, said }, at) => {
     const [name, , why] = damages[at] as (typeof damages)[number]
