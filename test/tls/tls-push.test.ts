@@ -186,6 +186,21 @@ describe('a certificate of a client', () => {
   })
 })
 
+test('further streams of a transfer are TLS as well', async () => {
+  const { place, met } = await tlsPlace()
+  await place.start()
+  const proxy = await ChaosProxy.start({ port: place.server.port, plan: () => [] })
+  onTestFinished(() => proxy.close())
+  const bytes = Buffer.alloc(8 << 20, 'some bytes that go over TLS ')
+  const file = place.plant('ana', 'big.bin', bytes)
+  const options = { ...met, to: `127.0.0.1:${String(proxy.port)}`, streams: 3, bytesPerSecond: 16 << 20 }
+  const { error, events } = await place.pushed('ana', file, options)
+  expect(error).toBeNull()
+  expect(fs.readFileSync(`${place.out}/big.bin`).equals(bytes)).toBe(true)
+  expect(proxy.connections).toHaveLength(3)
+  expect(events.filter(({ event }) => event === 'warning')).toEqual([])
+})
+
 describe('an interruption', () => {
   test('of the connection is healed within the same push, by resume inside TLS', async () => {
     const { place, met } = await tlsPlace()
