@@ -29,7 +29,10 @@ export interface AuditLogOptions extends RotationRules {
   onFault(error: SealiftError): void
 }
 
-/** The first line after a silence is written at once, those that come after it together. */
+/**
+ * Lines that nobody waits for are written together, but for the first after a silence. One that somebody waits for is written
+ * at once with all before it: what comes while that is done makes the next batch.
+ */
 const BATCH_MS = 50
 /** Lines of one transaction: a few milliseconds. */
 const MAX_BATCH = 100
@@ -45,6 +48,7 @@ const TIDY_MS = 60_000
 interface Waiting {
   readonly event: AuditEvent
   readonly timeMs: number
+  readonly isUrgent: boolean
   readonly settle: (error: SealiftError | null) => void
 }
 
@@ -54,6 +58,8 @@ export class AuditLog {
   #waiting: Waiting[] = []
   /** Settles when nothing waits any more; `null` then. */
   #flushing: Promise<void> | null = null
+  /** Ends the pause before the next batch. */
+  #hurry: () => void = () => undefined
   #lastFlushMs: number
   /** When the allowance of a flood will be whole again. */
   #floodUntilMs: number
@@ -99,18 +105,22 @@ export class AuditLog {
    * @throws SealiftError `ledger_unavailable`, `ledger_corrupt`: then whatever it is about must not go on
    */
   write(event: AuditEvent): Promise<void> {
+    return this.#add(event, true)
+  }
+
+  /** The same for what nobody waits for. */
+  note(event: AuditEvent): void {
+    this.#add(event, false).catch((error: unknown) => this.#options.onFault(toSealiftError(error)))
+  }
+
+  #add(event: AuditEvent, isUrgent: boolean): Promise<void> {
     if (this.#closed) return Promise.reject(new SealiftError('ledger_unavailable', 'the audit log is closed'))
     if (this.#isFlood(event)) {
       this.#folded++
       return Promise.resolve()
     }
     if (this.#folded > 0 && this.#options.clock.nowMs() - this.#foldedAtMs >= FOLD_MS) this.#foldIn()
-    return this.#queue(event)
-  }
-
-  /** The same for what nobody waits for. */
-  note(event: AuditEvent): void {
-    this.write(event).catch((error: unknown) => this.#options.onFault(toSealiftError(error)))
+    return this.#queue(event, isUrgent)
   }
 
   /** Writes what waits. Nothing can be added any more. */
@@ -118,14 +128,16 @@ export class AuditLog {
     if (this.#closed) return
     if (this.#folded > 0) this.#foldIn()
     this.#closed = true
+    this.#hurry()
     await this.#flushing
     this.#file.close()
   }
 
-  #queue(event: AuditEvent): Promise<void> {
+  #queue(event: AuditEvent, isUrgent: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (error: SealiftError | null): void => (error === null ? resolve() : reject(error))
-      this.#waiting.push({ event, timeMs: this.#options.wallMs(), settle })
+      this.#waiting.push({ event, timeMs: this.#options.wallMs(), isUrgent, settle })
+      if (isUrgent) this.#hurry()
       this.#flushing ??= this.#flush()
     })
   }
@@ -143,15 +155,15 @@ export class AuditLog {
     const count = this.#folded
     this.#folded = 0
     this.#foldedAtMs = this.#options.clock.nowMs()
-    this.#queue({ event: 'audit', detail: { status: 'not written one by one', count } }).catch(() => undefined)
+    this.#queue({ event: 'audit', detail: { status: 'not written one by one', count } }, false).catch(() => undefined)
   }
 
   async #flush(): Promise<void> {
     const { clock, records } = this.#options
     while (this.#waiting.length > 0) {
-      const isFull = this.#waiting.length >= MAX_BATCH
-      const pauseMs = this.#closed || isFull ? 0 : this.#lastFlushMs + BATCH_MS - clock.nowMs()
-      if (pauseMs > 0) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve))
+      const isDue = this.#closed || this.#waiting.length >= MAX_BATCH || this.#waiting.some(({ isUrgent }) => isUrgent)
+      const pauseMs = isDue ? 0 : this.#lastFlushMs + BATCH_MS - clock.nowMs()
+      if (pauseMs > 0) await this.#pause(pauseMs)
       this.#lastFlushMs = clock.nowMs()
       const batch = this.#waiting.splice(0, MAX_BATCH)
       try {
@@ -164,6 +176,16 @@ export class AuditLog {
       }
     }
     this.#flushing = null
+  }
+
+  #pause(pauseMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(pauseMs, resolve)
+      this.#hurry = () => {
+        cancel()
+        resolve()
+      }
+    })
   }
 
   /** Writes into the files what the ledger has and they have not, also what another process added there. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { encodeLine } from '../../../src/server/audit-chain.ts'
 import { verifyAudit } from '../../../src/server/audit-verification.ts'
+import { VirtualClock } from '../transfer/virtual-time.ts'
 import { AuditPlace, DAY_MS, said } from './audit-place.ts'
 
 const isWhole = async ({ ledger }: AuditPlace): Promise<boolean> => (await verifyAudit(ledger.audit)).isWhole
@@ -31,6 +32,19 @@ describe('a line', () => {
     await Promise.all(Array.from({ length: 150 }, () => log.write({ event: 'error' })))
     expect(append.mock.calls.length).toBeLessThanOrEqual(3)
     expect(place.lines()).toHaveLength(151)
+  })
+
+  test('that somebody waits for is written at once, with those before it that nobody waits for', async () => {
+    const place = await AuditPlace.make()
+    const clock = new VirtualClock()
+    const log = await place.open({ clock })
+    await log.write({ event: 'server' })
+    log.note({ event: 'connection' })
+    // The clock stands still: nothing here is written because its time has come.
+    await log.write({ event: 'handshake' })
+    await log.write({ event: 'transfer' })
+    expect(place.lines().map((line) => said(line)['event'])).toEqual(['server', 'connection', 'handshake', 'transfer'])
+    expect(clock.timers).toBe(0)
   })
 
   test('that the ledger does not take fails for whoever waits for it', async () => {
