@@ -33,13 +33,13 @@ describe.concurrent('the progress line', () => {
   test('of a sender waits, moves, and fits every width', PATIENT, async ({ desk, skip }) => {
     const terminal = await open(desk, skip)
     // Long enough for a machine that is busy with other things: nothing here waits for its end.
-    const tree = desk.folder('tree', { large: Buffer.alloc(20_000_000), small: 's' })
+    const tree = desk.folder('tree', { large: Buffer.alloc(28_000_000), small: 's' })
     const connect = await sendOn(terminal, `${tree} ${SLOW}`)
     await terminal.shows(/\nWaiting for the receiver, (5 min|4 min 5\d s) left$/)
     await terminal.resize(40, 24)
     await terminal.shows(/\nWaiting, (5 min|4 min \d+ s) left$/)
-    const receiver = desk.start(desk.receiving(connect), { user: 'bob' })
-    await terminal.shows(/\n *\d+% {2} *\d\.\d of 19\.1 MiB( {2}\d+ s left)?$/)
+    const receiver = desk.start(desk.receiving(connect), { user: 'bob', longestMs: PATIENT.timeout })
+    await terminal.shows(/\n *\d+% {2} *\d\.\d of 26\.7 MiB( {2}\d+ s left)?$/)
     for (const columns of [100, 40, 62, 20, 80]) {
       await terminal.resize(columns, 24)
       const seen = await terminal.shows(columns < 80 ? /\n *\d+%[^\n█]*$/ : /\n█*░* +\d+% {2}/)

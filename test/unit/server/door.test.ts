@@ -1,7 +1,8 @@
 /** The door of a server: who guesses wrong too often is turned away, whoever lifts that is heard, and this machine never is. */
 
-import { expect, test, vi } from 'vitest'
-import type { ByteStream } from '../../../src/carriers/carrier.ts'
+import { setImmediate } from 'node:timers/promises'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import type { ByteSink, ByteStream } from '../../../src/carriers/carrier.ts'
 import { SERVER_SETTINGS } from '../../../src/config/server-settings.ts'
 import { resolveSettings } from '../../../src/config/settings.ts'
 import { ServerToken } from '../../../src/guard/server-token.ts'
@@ -10,6 +11,7 @@ import type { Ledger } from '../../../src/ledger/ledger.ts'
 import { encodeUtf8 } from '../../../src/protocol/bytes.ts'
 import { Door } from '../../../src/server/door.ts'
 import { systemClock } from '../../../src/transfer/clock.ts'
+import type { Session } from '../../../src/transfer/session.ts'
 import { makeFolder, openTestLedger } from '../ledger/place.ts'
 
 const { values: settings } = resolveSettings(SERVER_SETTINGS, {
@@ -90,4 +92,47 @@ test('of strangers of one address the oldest goes, and is counted no more', asyn
   expect([dropped, door.connections]).toEqual([[0], 2])
   for (const stream of streams) stream.destroy()
   expect(door.connections).toBe(0)
+})
+
+/** A connection on which there is always more to read. @returns how much was read */
+function flood(door: Door, address: string, weight: number): () => number {
+  const peer = { address, port: 1 }
+  const state = { isPaused: false, isOver: false, readBytes: 0 }
+  const stream: ByteStream = {
+    peer,
+    seal: undefined,
+    start: (sink) => void deliver(sink),
+    resume: () => void (state.isPaused = false),
+    write: () => Promise.resolve(),
+    end: () => Promise.resolve(),
+    destroy: () => void (state.isOver = true),
+  }
+  const deliver = async (sink: ByteSink): Promise<void> => {
+    while (!state.isOver) {
+      await setImmediate()
+      if (!state.isPaused) state.isPaused = !sink.filled(sink.space().length)
+    }
+  }
+  const entered = door.enter(stream, () => undefined)
+  const room = new Uint8Array(64 << 10)
+  entered.start({
+    space: () => room,
+    filled: (bytes) => {
+      state.readBytes += bytes
+      return true
+    },
+    ended: () => undefined,
+  })
+  const session: unknown = { peer }
+  door.letIn(session as Session)?.weigh(address, weight)
+  onTestFinished(() => entered.destroy())
+  return () => state.readBytes
+}
+
+test('where no rate divides what there is, connections are read by the weight of what they bring', async () => {
+  const { door } = await makeDoor()
+  const [urgent, plain] = [flood(door, '192.0.2.7', 10), flood(door, '192.0.2.8', 1)]
+  while (urgent() < 128 << 20) await setImmediate()
+  expect(plain() / urgent()).toBeGreaterThan(0.08)
+  expect(plain() / urgent()).toBeLessThan(0.12)
 })
