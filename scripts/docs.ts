@@ -60,7 +60,6 @@ const MEANINGS: Readonly<Record<string, string>> = {
   CONNECT_TIMEOUT_MS: 'Name lookup and connecting together.',
   FIRST_BACK_OFF_MS: 'First pause before connecting again.',
   LONGEST_BACK_OFF_MS: 'Longest pause before connecting again.',
-  INTERVAL_MS: 'Between two progress events.',
   BUSY_TIMEOUT_MS: 'How long a ledger that another process writes to is waited for.',
   FIRST_RETRY_MS: 'First pause before a busy ledger is tried again.',
   LAST_RETRY_MS: 'Longest pause before a busy ledger is tried again.',

@@ -68,7 +68,7 @@ export interface ByteStream {
 
 /** How a stream that stands around another one is sealed: as that one is. */
 export function sealerOf(stream: ByteStream): ByteStream['seal'] {
-  return stream.seal === undefined ? undefined : () => (stream.seal as () => Promise<StreamSeal>)()
+  return stream.seal?.bind(stream)
 }
 
 export interface StreamListener {

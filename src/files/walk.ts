@@ -14,7 +14,7 @@ import { constants } from 'node:fs'
 
 import { decodeUtf8 } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { MAX_CONTENT_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES } from '../protocol/limits.ts'
+import { DEFAULT_PRIORITY, MAX_CONTENT_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES } from '../protocol/limits.ts'
 import type { EntryKind } from '../protocol/manifest.ts'
 import { KIND_FILE, KIND_FOLDER, KIND_LINK, Manifest } from '../protocol/manifest.ts'
 import { linkFault } from '../protocol/names.ts'
@@ -155,7 +155,7 @@ class SourceWalk {
     this.#keep = options.keep ?? new Set()
     this.#defaults = options.all !== true
     this.#keepLinks = options.keepLinks ?? true
-    this.#priority = options.priority ?? 5
+    this.#priority = options.priority ?? DEFAULT_PRIORITY
     this.#turns = new TurnTaking({ signal: options.signal, stepsPerLook: 64 })
     this.result = { manifest: this.#manifest, sources: this.#sources, excluded: [], warnings: [], failed: [] }
   }

@@ -13,10 +13,8 @@ import { SealiftError } from '../protocol/errors.ts'
 import { describeHolder, type FileLock, lockFile, nameHolder, nameNobody, readHolder } from './file-lock.ts'
 import type { Role } from './transfer-row.ts'
 
-export interface TransferLock {
-  /** Gives the transfer free; calling it again does nothing. */
-  release(): void
-}
+/** Gives the transfer free. */
+export type TransferLock = FileLock
 
 /** Two that try at the same moment can both be turned away by SQLite, so one try is not enough. */
 const TRIES = 6
@@ -33,7 +31,7 @@ export function locksFolder(ledgerFile: string): string {
 }
 
 /**
- * Takes a transfer for this process, until {@link TransferLock.release} or its death.
+ * Takes a transfer for this process, until it is released or dies.
  * @param folder see {@link locksFolder}; made where it is missing
  * @param id UUID of the transfer
  * @throws SealiftError `transfer_busy` with the process that has it; `ledger_unavailable`

@@ -1,6 +1,6 @@
 /** Makes certificates for TLS: a CA of one's own, and what it vouches for. */
 
-import { lstatSync, statSync, unlinkSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { X509Certificate } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -9,6 +9,7 @@ import { type MadeCertificate, makeAuthority, makeLeaf } from '../identity/certi
 import { createTrustedFile } from '../identity/trusted-file.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
+import { completePair, type PairWords, refuseOccupied } from './file-pair.ts'
 
 /** What a certificate is for: to vouch for others, or to be shown by a server or a client. */
 export type CertificateKind = 'ca' | 'server' | 'client'
@@ -38,6 +39,12 @@ export interface CreatedCertificate {
   readonly validUntil: Date
 }
 
+const WORDS: PairWords = {
+  noFolderHint: 'name a folder with --output',
+  occupied: 'there is one already',
+  occupiedHint: 'name another folder with --output, or move the old one aside',
+}
+
 /**
  * Makes a certificate and its key. Never replaces anything. What is no CA is signed by the one in the same folder.
  *
@@ -57,18 +64,12 @@ export async function createCertificate(
 ): Promise<CreatedCertificate> {
   const folder = resolve(options.outputDir ?? '.')
   const [certificate, privateKey] = filesOf(kind, folder)
-  refuseOccupied(folder, [certificate, privateKey])
+  refuseOccupied(folder, [certificate, privateKey], WORDS)
   const hosts = kind === 'server' ? (options.hosts ?? ownHosts()).map(checkedHost) : []
   const nowMs = Date.now()
   const made = await make(kind, folder, hosts, options.name, nowMs)
   createTrustedFile(privateKey, made.key, 0o600, 'the key')
-  try {
-    createTrustedFile(certificate, made.cert, 0o644, 'the certificate')
-  } catch (error) {
-    // Half a pair is of no use, and would be in the way the next time.
-    unlinkSync(privateKey)
-    throw error
-  }
+  completePair(privateKey, () => createTrustedFile(certificate, made.cert, 0o644, 'the certificate'))
   return { certificate, privateKey, hosts, validUntil: new X509Certificate(made.cert).validToDate }
 }
 
@@ -108,18 +109,4 @@ function checkedHost(host: string): string {
   throw new SealiftError('usage', `this is no host: ${escapeForDisplay(host)}`, {
     hint: 'a name such as files.example.com, or an address, without a port',
   })
-}
-
-/** @throws SealiftError `conflict`, `target_not_folder` */
-function refuseOccupied(folder: string, paths: readonly string[]): void {
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false)
-    throw new SealiftError('target_not_folder', `this is no folder: ${escapeForDisplay(folder)}`, {
-      hint: 'name a folder with --output',
-    })
-  for (const path of paths) {
-    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) continue
-    throw new SealiftError('conflict', `there is one already, and it is not replaced: ${escapeForDisplay(path)}`, {
-      hint: 'name another folder with --output, or move the old one aside',
-    })
-  }
 }

@@ -1,6 +1,5 @@
 /** Makes a long-term key pair: what a client is authorised by, and a server known by. */
 
-import { lstatSync, statSync, unlinkSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { configFolder } from '../identity/config-folder.ts'
@@ -8,8 +7,7 @@ import { createKeyFile, generateKeyPair } from '../identity/key-file.ts'
 import { normalizePassword } from '../identity/password.ts'
 import { fingerprintOf, formatPublicKey } from '../identity/public-key.ts'
 import { createTrustedFile } from '../identity/trusted-file.ts'
-import { SealiftError } from '../protocol/errors.ts'
-import { escapeForDisplay } from '../protocol/names.ts'
+import { completePair, type PairWords, refuseOccupied } from './file-pair.ts'
 
 const PRIVATE_KEY_FILE = 'sealift.key'
 const PUBLIC_KEY_FILE = 'sealift.pub'
@@ -36,6 +34,12 @@ export interface Identity {
   readonly fingerprint: string
 }
 
+const WORDS: PairWords = {
+  noFolderHint: 'name a folder for the keys with --output',
+  occupied: 'there is a key already',
+  occupiedHint: 'name another folder with --output, or move the old key aside: whoever knows it knows you by it',
+}
+
 /**
  * Makes an X25519 key pair and its two files. Never replaces anything.
  *
@@ -51,38 +55,18 @@ export interface Identity {
 export async function createIdentity(options: IdentityOptions = {}): Promise<Identity> {
   const folder = resolve(options.outputDir ?? configFolder(process.env))
   const files = { privateKey: join(folder, PRIVATE_KEY_FILE), publicKey: join(folder, PUBLIC_KEY_FILE) }
-  refuseOccupied(folder, Object.values(files))
+  refuseOccupied(folder, Object.values(files), WORDS)
   const given = typeof options.password === 'function' ? await options.password() : options.password
   const password = given === undefined ? null : normalizePassword(given)
   const pair = generateKeyPair()
   try {
     await createKeyFile(files.privateKey, pair, password)
     const line = formatPublicKey(pair.publicKey, options.name ?? ownName())
-    try {
-      createTrustedFile(files.publicKey, `${line}\n`, 0o644, 'the public key')
-    } catch (error) {
-      // Half a pair is of no use, and would be in the way the next time.
-      unlinkSync(files.privateKey)
-      throw error
-    }
+    completePair(files.privateKey, () => createTrustedFile(files.publicKey, `${line}\n`, 0o644, 'the public key'))
     return { ...files, line, fingerprint: fingerprintOf(pair.publicKey) }
   } finally {
     pair.privateKey.fill(0)
     password?.fill(0)
-  }
-}
-
-/** @throws SealiftError `conflict`, `target_not_folder` */
-function refuseOccupied(folder: string, paths: readonly string[]): void {
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false)
-    throw new SealiftError('target_not_folder', `this is no folder: ${escapeForDisplay(folder)}`, {
-      hint: 'name a folder for the keys with --output',
-    })
-  for (const path of paths) {
-    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) continue
-    throw new SealiftError('conflict', `there is a key already, and it is not replaced: ${escapeForDisplay(path)}`, {
-      hint: 'name another folder with --output, or move the old key aside: whoever knows it knows you by it',
-    })
   }
 }
 

@@ -18,7 +18,7 @@ import { Applicant } from '../transfer/inner-authentication.ts'
 import { pacer } from '../transfer/pacing.ts'
 import type { Sender } from '../transfer/sender.ts'
 import type { Waiting } from '../transfer/waiting.ts'
-import { FurtherStreams, furtherWarning } from './further-streams.ts'
+import { FurtherStreams, warnOnce } from './further-streams.ts'
 import { Redialling, type SessionOutcome } from './redialling.ts'
 import { SenderKeys } from './sender-keys.ts'
 import type { MeetingContext, SenderMeeting } from './sender-meeting.ts'
@@ -40,8 +40,7 @@ export class DiallingMeeting implements SenderMeeting {
   #isAsking = false
   /** Opens further streams of the session of now; `null` where there is none. */
   #openFurther: (() => void) | null = null
-  /** That no further stream can be had; once is enough, however many sessions there are. */
-  #hasSaidNone = false
+  readonly #warnOfFurther: ReturnType<typeof warnOnce>
 
   /** @param entrance taken over */
   constructor(entrance: ServerEntrance, context: MeetingContext) {
@@ -49,6 +48,7 @@ export class DiallingMeeting implements SenderMeeting {
     this.#context = context
     this.#secrets = { token: entrance.token, password: entrance.password }
     this.#applicant = this.#apply()
+    this.#warnOfFurther = warnOnce(context.emit)
   }
 
   get resumeId(): Uint8Array | null {
@@ -114,17 +114,14 @@ export class DiallingMeeting implements SenderMeeting {
   }
 
   #further(resumeId: Uint8Array, keys: SenderKeys, hurry: AbortSignal, sender: Sender): FurtherStreams {
-    const { emit, options } = this.#context
+    const { options } = this.#context
     const dialer = this.#dialer(keys, hurry)
     return new FurtherStreams({
       clock: systemClock,
       streams: (options.streams ?? 1) - 1,
       connect: (signal) => dialer.join(keys.get(resumeId), signal),
       use: (stream) => sender.joinStream(stream),
-      onFailed: (error) => {
-        if (!this.#hasSaidNone) emit(furtherWarning(error))
-        this.#hasSaidNone = true
-      },
+      onFailed: this.#warnOfFurther,
     })
   }
 

@@ -107,7 +107,12 @@ async function reasonOf(stream: Session): Promise<SealiftError> {
   return error ?? new SealiftError(errorCodeFromWire(code) ?? 'peer_stopped', 'the other side ended it')
 }
 
-/** What is said where a transfer has to go on over one stream. */
-export function furtherWarning({ code, message }: SealiftError): WarningEvent {
-  return { event: 'warning', code, message: `no further stream can be opened, so it goes on over one: ${message}` }
+/** Says that a transfer has to go on over one stream; once, however many sessions it has. */
+export function warnOnce(emit: (warning: WarningEvent) => void): FurtherStreamsOptions['onFailed'] {
+  let hasSaid = false
+  return ({ code, message }) => {
+    if (!hasSaid)
+      emit({ event: 'warning', code, message: `no further stream can be opened, so it goes on over one: ${message}` })
+    hasSaid = true
+  }
 }

@@ -5,7 +5,7 @@
 
 import { COMPRESS_SETTINGS, CONFLICT_POLICIES, type ConflictPolicy } from '../protocol/choices.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { MAX_STREAMS } from '../protocol/limits.ts'
+import { MAX_PRIORITY, MAX_STREAMS } from '../protocol/limits.ts'
 import type { OfferAnswer, ReceiveOptions, SendOptions, StreamSendOptions } from './options.ts'
 
 type Options = Omit<SendOptions & StreamSendOptions & ReceiveOptions, 'signal' | 'probe'>
@@ -76,7 +76,7 @@ const KINDS: Readonly<Record<keyof Options, Kind>> = {
   compress: oneOf(COMPRESS_SETTINGS),
   // Which of them a codec has is for the codec to say.
   compressionLevel: { is: Number.isInteger, inWords: 'a whole number' },
-  priority: whole(0, 9),
+  priority: whole(0, MAX_PRIORITY),
   first: TEXTS,
   leaveOut: CALL,
   chooseCompression: CALL,

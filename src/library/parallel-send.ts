@@ -157,7 +157,6 @@ class ParallelSend {
   }
 
   async #follow(group: readonly ListedFile[], signal: AbortSignal, met: () => void): Promise<GroupEnd> {
-    const byName = new Map(group.map((file) => [file.name, file]))
     const failures = new Map<string, ErrorCode>()
     const sent = new Map<string, FileEvent>()
     let isAccepted = false as boolean
@@ -204,10 +203,10 @@ class ParallelSend {
       if (isBusy || (this.#running.size > 1 && isOfMoment(thrown))) return 'busy'
       if (isOfAll(thrown)) throw thrown
       if (group.length > 1 && !isAccepted && isOfOne(thrown)) return 'refused'
-      for (const [name, file] of byName) {
-        const code = failures.get(name)
+      for (const file of group) {
+        const code = failures.get(file.name)
         const error = code === undefined ? thrown : fileFailure(file.given, code, thrown.transferId)
-        const event = thrown.code === 'partial' && code === undefined ? (sent.get(name) ?? null) : null
+        const event = thrown.code === 'partial' && code === undefined ? (sent.get(file.name) ?? null) : null
         this.#ended(file, thrown.transferId ?? null, event, error)
       }
       isOver = true

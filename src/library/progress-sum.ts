@@ -2,6 +2,7 @@
 
 import type { ProgressEvent } from '../transfer/events.ts'
 import { systemClock } from '../transfer/clock.ts'
+import { PROGRESS_INTERVAL_MS } from '../transfer/progress.ts'
 
 /** How far the files of a call are, all together. */
 export interface ParallelProgress {
@@ -12,9 +13,6 @@ export interface ParallelProgress {
   readonly filesDone: number
   readonly filesTotal: number
 }
-
-/** Between two calls, as between two events of one transfer. */
-const PAUSE_MS = 100
 
 export class ProgressSum {
   readonly #totals: { readonly files: number; readonly bytes: number }
@@ -35,7 +33,7 @@ export class ProgressSum {
 
   of(transfer: object, { bytesDone, filesDone }: ProgressEvent): void {
     this.#running.set(transfer, { files: filesDone, bytes: bytesDone })
-    if (systemClock.nowMs() - this.#toldMs < PAUSE_MS) return
+    if (systemClock.nowMs() - this.#toldMs < PROGRESS_INTERVAL_MS) return
     this.#say()
   }
 

@@ -34,7 +34,7 @@ import type { ReceiveOptions } from './options.ts'
 import { adviseOnReaching, identifyPeer } from './peer-identity.ts'
 import { ReceiverKeys } from './receiver-keys.ts'
 import { Redialling } from './redialling.ts'
-import { FurtherStreams, furtherWarning } from './further-streams.ts'
+import { FurtherStreams, warnOnce } from './further-streams.ts'
 import { makeReceptions } from './receptions.ts'
 import { type Emit, type Run, startTransfer, type Transfer, type TransferResult } from './transfer.ts'
 import { openUserLedger } from './user-ledger.ts'
@@ -108,8 +108,7 @@ class DirectReceive {
   readonly #sessions = new Set<Session>()
   #wireBytes = 0
   #failed = 0
-  /** That no further stream can be had; once is enough, however many sessions there are. */
-  #hasSaidNone = false
+  readonly #warnOfFurther: ReturnType<typeof warnOnce>
 
   constructor(address: ConnectAddress, options: ReceiveOptions, emit: Emit, signal: AbortSignal, ledger: Ledger) {
     this.#address = address
@@ -117,6 +116,7 @@ class DirectReceive {
     this.#emit = emit
     this.#signal = signal
     this.#ledger = ledger
+    this.#warnOfFurther = warnOnce(emit)
     const made = makeReceptions({
       address,
       options,
@@ -300,10 +300,7 @@ class DirectReceive {
         this.#keepUntilReleased(stream)
         return conversation.join(stream)
       },
-      onFailed: (error) => {
-        if (!this.#hasSaidNone) this.#emit(furtherWarning(error))
-        this.#hasSaidNone = true
-      },
+      onFailed: this.#warnOfFurther,
     })
   }
 

@@ -9,7 +9,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { TransferLock } from '../ledger/transfer-lock.ts'
 import type { TransferRow } from '../ledger/transfer-row.ts'
 import { SealiftError, toSealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES } from '../protocol/limits.ts'
+import { DEFAULT_PRIORITY, MAX_CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { RangeSet } from '../protocol/ranges.ts'
 import { systemClock } from '../transfer/clock.ts'
@@ -145,7 +145,15 @@ class DirectSend {
   async #takeUp(manifest: Manifest, walk: WalkResult, checksum: string, ledger: Ledger): Promise<TakenUp> {
     const { transfers } = ledger
     const roots = [...manifest.roots()].map((root) => walk.sources.sourcePath(root))
-    const { exclude = [], excludeFrom = [], all = false, links = true, priority = 5, to, resumes } = this.#options
+    const {
+      exclude = [],
+      excludeFrom = [],
+      all = false,
+      links = true,
+      priority = DEFAULT_PRIORITY,
+      to,
+      resumes,
+    } = this.#options
     const wanted = resumes === undefined ? null : await transfers.find(resumes, 'sender')
     // Each server has its own transfer of the same files; one that is gone on with stays what it was.
     const options = { exclude, excludeFrom, all, links, priority, to: wanted === null ? to : wanted.options['to'] }

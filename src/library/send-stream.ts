@@ -10,7 +10,7 @@ import { MemoryReader } from '../files/memory-reader.ts'
 import { StreamReader } from '../files/stream-reader.ts'
 import { encodeUtf8 } from '../protocol/bytes.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { MAX_CHUNK_BYTES, MAX_TEXT_BYTES } from '../protocol/limits.ts'
+import { DEFAULT_PRIORITY, MAX_CHUNK_BYTES, MAX_TEXT_BYTES } from '../protocol/limits.ts'
 import { KIND_FILE, Manifest } from '../protocol/manifest.ts'
 import { nameFault } from '../protocol/names.ts'
 import { manifestDigest } from '../transfer/manifest-digest.ts'
@@ -142,7 +142,7 @@ async function sendOne(
     mode: 0o644,
     mtimeNs: BigInt(Date.now()) * 1_000_000n,
     sizeBytes,
-    priority: options.priority ?? 5,
+    priority: options.priority ?? DEFAULT_PRIORITY,
     target: '',
   })
   const checksum = manifestDigest(manifest)
@@ -158,7 +158,7 @@ async function sendOne(
       checksum,
       options: { content },
       entryCount: 1,
-      priority: options.priority ?? 5,
+      priority: options.priority ?? DEFAULT_PRIORITY,
       transportUsed: 'tcp',
     })
     const lock = await ledger.lock(id, 'sender')

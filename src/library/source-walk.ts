@@ -5,6 +5,7 @@ import { loadExcluder } from '../files/exclude.ts'
 import { findPreferred } from '../files/preferred.ts'
 import { type WalkResult, walkSources } from '../files/walk.ts'
 import type { CompressSetting } from '../protocol/choices.ts'
+import { DEFAULT_PRIORITY } from '../protocol/limits.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { escapeForDisplay } from '../protocol/names.ts'
 import type { RangeSet } from '../protocol/ranges.ts'
@@ -19,7 +20,7 @@ export async function walkToSend(paths: readonly string[], options: SendOptions)
     excluder,
     all: options.all ?? false,
     keepLinks: options.links ?? true,
-    priority: options.priority ?? 5,
+    priority: options.priority ?? DEFAULT_PRIORITY,
     signal: options.signal,
   })
 }

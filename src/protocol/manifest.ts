@@ -8,7 +8,7 @@
 
 import { compareBytes, decodeUtf8 } from './bytes.ts'
 import { SealiftError } from './errors.ts'
-import { MAX_CONTENT_BYTES, MAX_ENTRIES, MAX_PATH_BYTES } from './limits.ts'
+import { MAX_CONTENT_BYTES, MAX_ENTRIES, MAX_PATH_BYTES, MAX_PRIORITY } from './limits.ts'
 import { linkFault, nameFault } from './names.ts'
 
 export const KIND_FILE = 0
@@ -242,7 +242,7 @@ export class Manifest {
     }
     if (kind !== KIND_FILE && size !== 0)
       throw new SealiftError('manifest_invalid', 'the manifest has a folder or link with a size')
-    if (entry.mode < 0 || entry.mode > 0o7777 || entry.priority < 0 || entry.priority > 9) {
+    if (entry.mode < 0 || entry.mode > 0o7777 || entry.priority < 0 || entry.priority > MAX_PRIORITY) {
       throw new SealiftError('manifest_invalid', 'the manifest has a mode or priority out of bounds')
     }
     if (kind === KIND_LINK) {

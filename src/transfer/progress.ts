@@ -4,7 +4,8 @@ import type { Clock } from './clock.ts'
 import type { ProgressEvent } from './events.ts'
 import type { StartedTransfer } from './lasting-reception.ts'
 
-const INTERVAL_MS = 100
+/** Between two events, at least. */
+export const PROGRESS_INTERVAL_MS = 100
 /** The rate is that of the last seconds, so that a stall shows and a start does not lie. */
 const RATE_WINDOW_MS = 5000
 
@@ -109,7 +110,7 @@ export class Progress {
 
   #speak(): void {
     if (this.#startedMs === null || this.#cancel !== null || this.#stopped) return
-    const waitMs = this.#spokenMs + INTERVAL_MS - this.#clock.nowMs()
+    const waitMs = this.#spokenMs + PROGRESS_INTERVAL_MS - this.#clock.nowMs()
     if (waitMs <= 0) this.#say()
     else
       this.#cancel = this.#clock.after(waitMs, () => {

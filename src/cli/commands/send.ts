@@ -7,6 +7,7 @@ import { sendFiles } from '../../library/send-files.ts'
 import type { TransferResult } from '../../library/transfer.ts'
 import type { CompressSetting, ConflictPolicy } from '../../protocol/choices.ts'
 import { SealiftError } from '../../protocol/errors.ts'
+import { MAX_PRIORITY } from '../../protocol/limits.ts'
 import { Output, shown } from '../output.ts'
 import { askSender, askToListen } from '../send-questions.ts'
 import {
@@ -56,7 +57,7 @@ export async function send(named: readonly string[], given: SendCommandOptions, 
     conflict: given.conflict,
     compress: given.compress,
     compressionLevel: readNumber(given.compressionLevel, '--compression-level', 1, 22),
-    priority: readNumber(given.priority, '--priority', 0, 9),
+    priority: readNumber(given.priority, '--priority', 0, MAX_PRIORITY),
     first: given.first,
     bytesPerSecond,
     streams: readStreams(given.streams),
